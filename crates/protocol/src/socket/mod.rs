@@ -1,0 +1,15 @@
+//! The run socket (launcher ↔ worker) and the spool that both see.
+//!
+//! The *socket* carries what needs an answer: the work order, grants, managed state, stop requests, and a
+//! bell that says "the spool grew". The *spool* directory carries what must survive either side: facts
+//! (`events`, JSON lines) and raw log bytes (segment files), both append-only, both read by byte offset.
+//! Everything from the worker is a claim by a process that shares its uid with hostile code.
+//! `docs/PROTOCOL.md` describes the order of messages.
+
+pub mod frame;
+pub mod message;
+pub mod spool;
+
+pub use frame::{Frame, FrameError, MAX_BODY, MAX_HEADER};
+pub use message::{FromLauncher, FromWorker, StateOp, StopKind, WorkOrder};
+pub use spool::{Fact, FailureKind, Phase, PhaseExit, PlanSummary, WorkerEnd};
