@@ -1,1 +1,17 @@
-//! placeholder
+//! HTTP client set-up that every Gantry binary shares: one TLS stack, one resolver.
+//!
+//! Takes an endpoint and options, gives a `reqwest::ClientBuilder` that trusts the bundled web roots, the
+//! host's roots and the CAs an operator adds, and that resolves names itself. Never: `getaddrinfo` (the
+//! binaries are static, glibc would load the image's NSS modules into them), a public DNS server that
+//! nobody configured, a redirect followed silently, or clear-text HTTP beyond this host.
+#![forbid(unsafe_code)]
+
+mod client;
+mod endpoint;
+mod resolver;
+
+pub use client::{
+    ClientError, ClientOptions, NamedPem, client_builder, install_crypto, tls_config,
+};
+pub use endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
+pub use resolver::{ResolveError, Resolver};

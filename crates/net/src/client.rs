@@ -1,0 +1,196 @@
+//! The one place that sets up HTTPS clients.
+//!
+//! Takes an endpoint and options, gives a `reqwest::ClientBuilder` with rustls on ring, our resolver, the
+//! proxies of the environment. Never: a client that skips verification, follows redirects on its own, or
+//! sends clear text for this host through a proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{ClientBuilder, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
+use crate::resolver::Resolver;
+
+/// Why a client can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The endpoint is not one that may be spoken to.
+    #[error(transparent)]
+    Insecure(#[from] InsecureUrl),
+    /// An added CA file is not PEM.
+    #[error("`{origin}` is not a PEM file of certificates")]
+    NotPem {
+        /// File or variable it came from.
+        origin: String,
+        /// What the parser said.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// An added CA file holds nothing.
+    #[error("`{origin}` holds no certificate")]
+    NoCertificate {
+        /// File or variable it came from.
+        origin: String,
+    },
+    /// An added certificate can't be a root.
+    #[error("a certificate in `{origin}` can't be used as a root")]
+    BadRoot {
+        /// File or variable it came from.
+        origin: String,
+        /// What rustls said.
+        source: rustls::Error,
+    },
+    /// The TLS provider does not support the protocol versions.
+    #[error("the TLS settings don't fit the provider")]
+    Tls(#[source] rustls::Error),
+}
+
+/// PEM text and where it came from, so that an error can name it.
+#[derive(Clone, Debug)]
+pub struct NamedPem {
+    /// File or variable.
+    pub origin: String,
+    /// One or more `CERTIFICATE` blocks.
+    pub pem: Vec<u8>,
+}
+
+/// What differs between our clients.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// Product and version, such as `gantry-launcher/0.1.0`.
+    pub user_agent: String,
+    /// CAs to trust besides the bundled and the host's.
+    pub extra_roots: Vec<NamedPem>,
+    /// Longest time for DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Who resolves names.
+    pub resolver: Resolver,
+}
+
+impl ClientOptions {
+    /// No extra CAs, 10 s to connect, the host's resolver.
+    pub fn new(user_agent: impl Into<String>) -> Self {
+        Self {
+            user_agent: user_agent.into(),
+            extra_roots: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+            resolver: Resolver::system(),
+        }
+    }
+}
+
+/// Makes ring the process's TLS provider; call first thing in every `main`. Calling again is harmless.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A builder of clients for `endpoint`; the caller adds its request time-outs and headers.
+pub fn client_builder(
+    endpoint: &Url,
+    options: &ClientOptions,
+) -> Result<ClientBuilder, ClientError> {
+    require_https_unless_loopback(endpoint)?;
+    let builder = reqwest::Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(options.resolver.clone())
+        .tls_backend_preconfigured(tls_config(&options.extra_roots)?);
+    // Clear text is accepted because it does not leave this host: a proxy would carry it out.
+    let local = endpoint.scheme() == "http" && is_loopback(endpoint);
+    Ok(if local {
+        builder.no_proxy()
+    } else {
+        builder.https_only(true)
+    })
+}
+
+/// Client-side TLS: bundled web roots, the host's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), `extra`.
+pub fn tls_config(extra: &[NamedPem]) -> Result<ClientConfig, ClientError> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        tracing::warn!(%error, "a CA file of this host is ignored");
+    }
+    roots.add_parsable_certificates(native.certs);
+    for pem in extra {
+        add_roots(&mut roots, pem)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(ClientError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn add_roots(roots: &mut RootCertStore, pem: &NamedPem) -> Result<(), ClientError> {
+    let origin = || pem.origin.clone();
+    let mut found = false;
+    for certificate in CertificateDer::pem_slice_iter(&pem.pem) {
+        let certificate = certificate.map_err(|source| ClientError::NotPem {
+            origin: origin(),
+            source,
+        })?;
+        roots
+            .add(certificate)
+            .map_err(|source| ClientError::BadRoot {
+                origin: origin(),
+                source,
+            })?;
+        found = true;
+    }
+    if found {
+        Ok(())
+    } else {
+        Err(ClientError::NoCertificate { origin: origin() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pem(text: &str) -> Vec<NamedPem> {
+        vec![NamedPem {
+            origin: "ca.pem".to_owned(),
+            pem: text.as_bytes().to_vec(),
+        }]
+    }
+
+    #[test]
+    fn a_bad_ca_file_is_named() {
+        let rows = [
+            ("", "`ca.pem` holds no certificate"),
+            ("no pem at all", "`ca.pem` holds no certificate"),
+            (
+                "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n",
+                "`ca.pem` is not a PEM file of certificates",
+            ),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "a certificate in `ca.pem` can't be used as a root",
+            ),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(
+                tls_config(&pem(text)).unwrap_err().to_string(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn clear_text_to_another_host_is_refused() {
+        let url = Url::parse("http://gantry.example.org").unwrap();
+        let refusal = client_builder(&url, &ClientOptions::new("test")).unwrap_err();
+        assert!(matches!(refusal, ClientError::Insecure(_)), "{refusal}");
+    }
+}
