@@ -1,1 +1,7 @@
-//! placeholder
+//! Gantry's control plane.
+//!
+//! Takes decisions of people (GraphQL) and reports of launchers (control channel), gives runs, logs and state.
+//! Never: runs anything of a stack itself, or starts a phase that changes the world without a durable grant.
+#![forbid(unsafe_code)]
+
+pub mod domain;

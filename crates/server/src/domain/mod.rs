@@ -1,0 +1,19 @@
+//! What a run, a stack and a pool are, and what may happen to them.
+//!
+//! Takes values, gives values or a named refusal. Never: I/O, a clock, entropy, the shapes of the
+//! database or of the API.
+
+pub mod event;
+pub mod lock;
+mod machine;
+pub mod run;
+pub mod stack;
+
+#[cfg(test)]
+mod documented;
+#[cfg(test)]
+mod invariants;
+
+pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
+pub use machine::IllegalTransition;
+pub use run::{Approval, Contact, Run, StateVersion, Step, Stop, TaskInit, Transition};
