@@ -1,0 +1,211 @@
+//! The one door to the container engine: plain types, and the Docker adapter below `docker/`.
+//!
+//! Takes [`ContainerSpec`]s, image references and credentials; gives containers, exits and image facts.
+//! Never: anything about runs (no payload, no policy), and never a `bollard` type in a signature.
+//!
+//! # Contract
+//! - **Deadlines.** Every call ends: short calls after [`docker::SHORT`], a pull after the time it is given.
+//!   [`Docker::wait`] is the exception: it lasts as long as its container, and re-asks the engine at least
+//!   once a minute, so a half-dead connection can't hide an exit.
+//! - **Order.** `create` → `start` → `wait`. `wait` may be called at any time after `start`, also on a
+//!   container that has long ended, and by a process that did not start it.
+//! - **Idempotence.** `start` of a started container, `stop` and `kill` of an ended one and `remove` of one
+//!   that is gone succeed. `create` does not: a second one of the same name is [`ErrorKind::Conflict`].
+//! - **Hardening that no spec can lift.** All capabilities dropped, no-new-privileges, the engine's default
+//!   seccomp profile, private IPC namespace, no health check, no auto-remove, no restart, no added device.
+//!   There is no field for these in [`ContainerSpec`]; `docker::convert` writes them always.
+//! - **Errors** are decided by status codes. The one exception (registry refusals arrive as 500) is a single
+//!   function with a table test.
+//! - Clones are cheap and share the connection; all methods take `&self` and may run concurrently.
+
+pub mod docker;
+mod error;
+mod spec;
+
+pub use docker::Docker;
+pub use error::{EngineError, ErrorKind};
+pub use spec::{Access, ContainerSpec, Limits, LogDriver, Mount, RootFs, Tmpfs};
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use gantry_protocol::Secret;
+use serde::Serialize;
+
+/// The engine's id of a container: 64 hex digits.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+pub struct ContainerId(String);
+
+impl ContainerId {
+    /// Wraps an id that was read back from a journal. The engine answers `not found` if it is none of its own.
+    pub fn from_journal(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as the engine writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a container's root process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code of the root process; 128 + signal when it was killed.
+    pub code: i64,
+    /// Whether the engine saw the memory limit kill something in it.
+    pub oom_killed: bool,
+    /// The engine's own complaint (the process could not be started, the runtime failed).
+    pub error: Option<String>,
+    /// When, RFC 3339 in UTC as the engine tells it.
+    pub finished_at: String,
+}
+
+/// What a container is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerStatus {
+    /// Made, never started.
+    Created,
+    /// Its root process runs (or is paused).
+    Running,
+    /// Its root process ended.
+    Exited(Exit),
+    /// The engine is taking it away.
+    Removing,
+}
+
+/// A container as the engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerView {
+    /// Id.
+    pub id: ContainerId,
+    /// Name, without the leading slash.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub status: ContainerStatus,
+}
+
+/// One row of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Id.
+    pub id: ContainerId,
+    /// Name, without the leading slash.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its root process runs.
+    pub running: bool,
+}
+
+/// Operating system and processor, as images name them (`linux`, `amd64`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Platform {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)
+    }
+}
+
+/// The engine's own facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Product version, such as `27.3.1`.
+    pub version: String,
+    /// Highest API version it speaks, such as `1.47`.
+    pub api_version: String,
+    /// What it runs natively.
+    pub platform: Platform,
+    /// With `userns-remap`: the host uid and gid that root in a container is mapped to.
+    pub remap: Option<Remap>,
+    /// `cgroupfs`, `systemd` or `none`.
+    pub cgroup_driver: String,
+    /// Names of the installed OCI runtimes.
+    pub runtimes: Vec<String>,
+    /// Whether containers outlive a restart of the daemon.
+    pub live_restore: bool,
+    /// Bytes of memory of the engine's host.
+    pub memory: u64,
+    /// Processors of the engine's host.
+    pub cpus: u32,
+}
+
+/// First host ids of a user-namespace remap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remap {
+    /// Host uid of the containers' uid 0.
+    pub uid: u32,
+    /// Host gid of the containers' gid 0.
+    pub gid: u32,
+}
+
+/// A network of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkView {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Driver: `bridge`, `host`, `null`, …
+    pub driver: String,
+}
+
+/// What a registry said about a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Digest of the manifest or index, `sha256:…`.
+    pub digest: String,
+    /// Platforms it is made for; empty when the registry did not say.
+    pub platforms: Vec<Platform>,
+}
+
+/// A local image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageView {
+    /// Id of the local image.
+    pub id: String,
+    /// `registry/repository@digest` names under which it was pulled.
+    pub repo_digests: Vec<String>,
+    /// What it is made for.
+    pub platform: Platform,
+    /// `USER`, empty when none.
+    pub user: String,
+    /// `ENV` entries, `NAME=value`.
+    pub env: Vec<String>,
+    /// `ENTRYPOINT`.
+    pub entrypoint: Vec<String>,
+    /// `VOLUME` paths, which the engine would mount over ours.
+    pub volumes: Vec<String>,
+    /// Bytes on disk.
+    pub size: u64,
+}
+
+/// Who asks a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryAuth {
+    /// Nobody in particular.
+    Anonymous,
+    /// A user with a password or token.
+    Password {
+        /// User name.
+        username: String,
+        /// Password or token.
+        password: Secret,
+        /// The registry that it is for: the only one it is ever sent to.
+        registry: String,
+    },
+}
