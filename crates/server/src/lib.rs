@@ -4,4 +4,7 @@
 //! Never: runs anything of a stack itself, or starts a phase that changes the world without a durable grant.
 #![forbid(unsafe_code)]
 
+pub mod auth;
+pub mod clock;
 pub mod domain;
+pub mod store;

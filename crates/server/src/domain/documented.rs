@@ -142,169 +142,65 @@ fn the_page_shows_what_the_code_allows() {
     );
 }
 
-/// The documented rows of the field, one each: from, what happens, to, for which type.
+/// The documented rows of the field, then what a lost lease does: from | what happens | to | type.
+const DOCUMENTED: &str = "
+    QUEUED           | unblock                  | READY            | TRACKED
+    QUEUED           | reject                   | FAILED           | TRACKED
+    QUEUED           | cancel                   | CANCELED         | TRACKED
+    READY            | cancel                   | CANCELED         | PROPOSED
+    READY            | lease                    | PREPARING        | TRACKED
+    PREPARING        | start init               | INITIALIZING     | TRACKED
+    PREPARING        | fail                     | FAILED           | TRACKED
+    INITIALIZING     | start plan               | PLANNING         | TRACKED
+    INITIALIZING     | grant perform            | PERFORMING       | TASK
+    INITIALIZING     | fail                     | FAILED           | PROPOSED
+    INITIALIZING     | end stopped              | STOPPED          | PROPOSED
+    PLANNING         | end plan with changes    | FINISHED         | PROPOSED
+    PLANNING         | end plan without changes | FINISHED         | TRACKED
+    PLANNING         | end plan with warnings   | PENDING_REVIEW   | PROPOSED
+    PLANNING         | end plan with changes    | UNCONFIRMED      | TRACKED
+    PLANNING         | fail                     | FAILED           | TRACKED
+    PLANNING         | end stopped              | STOPPED          | TRACKED
+    PENDING_REVIEW   | approve                  | FINISHED         | PROPOSED
+    PENDING_REVIEW   | reject in review         | FAILED           | PROPOSED
+    UNCONFIRMED      | confirm                  | CONFIRMED        | TRACKED
+    UNCONFIRMED      | discard                  | DISCARDED        | TRACKED
+    UNCONFIRMED      | replan                   | REPLAN_REQUESTED | TRACKED
+    REPLAN_REQUESTED | lease                    | PREPARING_REPLAN | TRACKED
+    PREPARING_REPLAN | start plan               | PLANNING         | TRACKED
+    CONFIRMED        | lease                    | PREPARING_APPLY  | TRACKED
+    PREPARING_APPLY  | grant apply              | APPLYING         | TRACKED
+    PREPARING_APPLY  | fail                     | FAILED           | TRACKED
+    APPLYING         | succeed                  | FINISHED         | TRACKED
+    APPLYING         | fail                     | FAILED           | TRACKED
+    APPLYING         | grant destroy            | DESTROYING       | TESTING
+    PERFORMING       | succeed                  | FINISHED         | TASK
+    PERFORMING       | fail                     | FAILED           | TASK
+    DESTROYING       | succeed                  | FINISHED         | TESTING
+    DESTROYING       | fail                     | FAILED           | DESTROY
+    PREPARING        | lose lease               | READY            | TRACKED
+    PLANNING         | lose lease               | READY            | TRACKED
+    PREPARING_APPLY  | lose lease               | CONFIRMED        | TRACKED
+";
+
 #[test]
 fn documented_transitions() {
-    use RunState::*;
-    use RunType::*;
     let one = Attempt(1);
-    let rows = [
-        (Queued, RunEvent::Unblocked, Ready, Tracked),
-        (Queued, RunEvent::Rejected, Failed, Tracked),
-        (Queued, RunEvent::Cancel, Canceled, Tracked),
-        (Ready, RunEvent::Cancel, Canceled, Proposed),
-        (Ready, RunEvent::Leased, Preparing, Tracked),
-        (Preparing, RunEvent::InitStarted(one), Initializing, Tracked),
-        (
-            Preparing,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Tracked,
-        ),
-        (Initializing, RunEvent::PlanStarted(one), Planning, Tracked),
-        (
-            Initializing,
-            RunEvent::Granted(one, GrantedPhase::Perform),
-            Performing,
-            Task,
-        ),
-        (
-            Initializing,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Proposed,
-        ),
-        (
-            Initializing,
-            RunEvent::Ended(one, RunEnd::Stopped),
-            Stopped,
-            Proposed,
-        ),
-        (
-            Planning,
-            RunEvent::Planned(one, PlanOutcome::Changes),
-            Finished,
-            Proposed,
-        ),
-        (
-            Planning,
-            RunEvent::Planned(one, PlanOutcome::NoChanges),
-            Finished,
-            Tracked,
-        ),
-        (
-            Planning,
-            RunEvent::Planned(one, PlanOutcome::NeedsReview),
-            PendingReview,
-            Proposed,
-        ),
-        (
-            Planning,
-            RunEvent::Planned(one, PlanOutcome::Changes),
-            Unconfirmed,
-            Tracked,
-        ),
-        (
-            Planning,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Tracked,
-        ),
-        (
-            Planning,
-            RunEvent::Ended(one, RunEnd::Stopped),
-            Stopped,
-            Tracked,
-        ),
-        (
-            PendingReview,
-            RunEvent::Reviewed(Review::Approve),
-            Finished,
-            Proposed,
-        ),
-        (
-            PendingReview,
-            RunEvent::Reviewed(Review::Reject),
-            Failed,
-            Proposed,
-        ),
-        (Unconfirmed, RunEvent::Confirm, Confirmed, Tracked),
-        (Unconfirmed, RunEvent::Discard, Discarded, Tracked),
-        (Unconfirmed, RunEvent::Replan, ReplanRequested, Tracked),
-        (ReplanRequested, RunEvent::Leased, PreparingReplan, Tracked),
-        (
-            PreparingReplan,
-            RunEvent::PlanStarted(one),
-            Planning,
-            Tracked,
-        ),
-        (Confirmed, RunEvent::Leased, PreparingApply, Tracked),
-        (
-            PreparingApply,
-            RunEvent::Granted(one, GrantedPhase::Apply),
-            Applying,
-            Tracked,
-        ),
-        (
-            PreparingApply,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Tracked,
-        ),
-        (
-            Applying,
-            RunEvent::Ended(one, RunEnd::Succeeded),
-            Finished,
-            Tracked,
-        ),
-        (
-            Applying,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Tracked,
-        ),
-        (
-            Applying,
-            RunEvent::Granted(one, GrantedPhase::Destroy),
-            Destroying,
-            Testing,
-        ),
-        (
-            Performing,
-            RunEvent::Ended(one, RunEnd::Succeeded),
-            Finished,
-            Task,
-        ),
-        (
-            Performing,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Task,
-        ),
-        (
-            Destroying,
-            RunEvent::Ended(one, RunEnd::Succeeded),
-            Finished,
-            Testing,
-        ),
-        (
-            Destroying,
-            RunEvent::Ended(one, RunEnd::Failed),
-            Failed,
-            Destroy,
-        ),
-        // A lost lease, before a grant: another launcher may start again.
-        (Preparing, RunEvent::LeaseLost(one), Ready, Tracked),
-        (Planning, RunEvent::LeaseLost(one), Ready, Tracked),
-        (PreparingApply, RunEvent::LeaseLost(one), Confirmed, Tracked),
-    ];
-    for (from, event, to, run_type) in rows {
-        let mut run = run_in(from, run_type);
+    for row in DOCUMENTED.trim().lines() {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [from, what, to, run_type] = cells[..] else {
+            panic!("{row}")
+        };
+        let mut run = run_in(from.parse().unwrap(), run_type.parse().unwrap());
+        let event = events(one)
+            .into_iter()
+            .find(|event| event.to_string() == what);
+        let event = event.unwrap_or_else(|| panic!("no such event: {row}"));
         if event.attempt().is_some() {
             (run.attempt, run.contact) = (one, Contact::Live);
         }
-        let entered = run.apply(&event).map(|t| t.step);
-        assert_eq!(entered, Ok(Step::Entered(to)), "{run_type} {from}: {event}");
+        let entered = run.apply(&event).map(|transition| transition.step);
+        assert_eq!(entered, Ok(Step::Entered(to.parse().unwrap())), "{row}");
     }
 }
 

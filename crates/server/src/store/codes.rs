@@ -1,0 +1,96 @@
+//! How values stand in columns: enumerations as names, structures as JSON.
+//!
+//! Takes values, gives column texts and back. A text that no value has is an error, never a default.
+
+use std::str::FromStr;
+
+use gantry_protocol::payload::ToolKind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::StoreError;
+use crate::domain::stack::StateKeeper;
+use crate::domain::{Approval, Contact, Stop, TaskInit};
+
+/// A value that is stored as one of a few names.
+pub(super) trait Code: Copy + PartialEq + Sized + 'static {
+    const COLUMN: &'static str;
+    const NAMES: &'static [(Self, &'static str)];
+
+    fn code(self) -> &'static str {
+        let found = Self::NAMES.iter().find(|(value, _)| *value == self);
+        found.expect("invariant: every value has a name").1
+    }
+
+    fn decode(text: &str) -> Result<Self, StoreError> {
+        let found = Self::NAMES.iter().find(|(_, name)| *name == text);
+        found
+            .map(|(value, _)| *value)
+            .ok_or_else(|| unreadable(Self::COLUMN, text))
+    }
+}
+
+impl Code for Contact {
+    const COLUMN: &'static str = "contact";
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::NotLeased, "NOT_LEASED"),
+        (Self::Live, "LIVE"),
+        (Self::Lost, "LOST"),
+    ];
+}
+
+impl Code for Approval {
+    const COLUMN: &'static str = "approval";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Person, "PERSON"), (Self::Automatic, "AUTOMATIC")];
+}
+
+impl Code for TaskInit {
+    const COLUMN: &'static str = "task_init";
+    const NAMES: &'static [(Self, &'static str)] = &[(Self::Run, "RUN"), (Self::Skip, "SKIP")];
+}
+
+impl Code for Stop {
+    const COLUMN: &'static str = "stop";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::NotAsked, "NOT_ASKED"), (Self::Asked, "ASKED")];
+}
+
+impl Code for StateKeeper {
+    const COLUMN: &'static str = "state_keeper";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Server, "SERVER"), (Self::Elsewhere, "ELSEWHERE")];
+}
+
+impl Code for ToolKind {
+    const COLUMN: &'static str = "workflow_tool";
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Terraform, "TERRAFORM"),
+        (Self::OpenTofu, "OPEN_TOFU"),
+    ];
+}
+
+/// Parses a column through the value's own text form.
+pub(super) fn parse<T: FromStr>(column: &'static str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| unreadable(column, text))
+}
+
+/// Reads a JSON column.
+pub(super) fn from_json<T: DeserializeOwned>(
+    column: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| unreadable(column, text))
+}
+
+/// Writes a JSON column.
+pub(super) fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("invariant: stored values are plain data")
+}
+
+pub(super) fn unreadable(column: &'static str, text: &str) -> StoreError {
+    StoreError::Unreadable {
+        column,
+        value: text.chars().take(64).collect(),
+    }
+}

@@ -1,0 +1,135 @@
+//! The database: one file per aggregate, one writer, many readers.
+//!
+//! Takes and gives domain values; callers open a transaction, call functions of the aggregates, and commit
+//! through [`Store::commit`], which wakes whoever waits for changes. Never: a decision about what a run
+//! may do (that is `domain`), a value that should be sealed in the clear, SQL that only SQLite understands.
+
+pub mod api_keys;
+pub mod audit;
+mod codes;
+pub mod commit;
+mod error;
+pub mod pools;
+pub mod runs;
+pub mod server_keys;
+pub mod spaces;
+pub mod stack_config;
+pub mod stacks;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use tokio::sync::watch;
+use ulid::Ulid;
+
+pub use error::{StorageFault, StoreError};
+
+/// A connection, inside a transaction or not.
+pub type Conn = SqliteConnection;
+
+/// A write transaction. Dropped without [`Store::commit`], it leaves no trace.
+pub type Tx = Transaction<'static, Sqlite>;
+
+/// How long a reader or the writer waits for its turn before the request fails.
+const TURN: Duration = Duration::from_secs(30);
+
+/// More readers than this only wait for the same disk.
+const READERS: u32 = 8;
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    changes: watch::Sender<u64>,
+    ids: Mutex<ulid::Generator>,
+}
+
+impl Store {
+    /// Opens `<dir>/gantry.db`, creating and migrating it as needed.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join("gantry.db");
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(TURN);
+        let opening = |source| StoreError::Open {
+            path: path.clone(),
+            source,
+        };
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(TURN)
+            .connect_with(options.clone().create_if_missing(true))
+            .await
+            .map_err(opening)?;
+        sqlx::migrate!("./migrations")
+            .run(&writer)
+            .await
+            .map_err(|source| StoreError::Migrate {
+                path: path.clone(),
+                source,
+            })?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(TURN)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(opening)?;
+        Ok(Self {
+            writer,
+            reader,
+            changes: watch::Sender::new(0),
+            ids: Mutex::new(ulid::Generator::new()),
+        })
+    }
+
+    /// Starts a write transaction; there is one at a time.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Makes a transaction durable, then wakes those who wait for changes.
+    pub async fn commit(&self, tx: Tx) -> Result<(), StoreError> {
+        tx.commit().await?;
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+        Ok(())
+    }
+
+    /// A connection for reading. It sees what was committed before its first statement.
+    pub async fn read(&self) -> Result<sqlx::pool::PoolConnection<Sqlite>, StoreError> {
+        Ok(self.reader.acquire().await?)
+    }
+
+    /// Marks every commit. A waiter subscribes first, looks second, waits third: so it misses nothing.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// A new id, greater than every one given before by this process.
+    pub fn new_id(&self) -> Ulid {
+        let mut ids = self
+            .ids
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Overflow needs 2^80 ids in one millisecond.
+        ids.generate().unwrap_or_else(|_| Ulid::generate())
+    }
+
+    /// Writes everything back into the one file and closes it.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,17 @@
+//! Runs: rows, history, and the one function that changes where a run stands.
+//!
+//! Takes events, gives the run afterwards; the domain decides, this module makes it durable together with
+//! its history and the hand-over of the stack's lock. Never: a state written past [`apply`].
+
+mod change;
+mod read;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use change::{
+    Applied, NewRun, add_metadata, add_note, apply, create, record_image, record_plan,
+};
+pub use read::{Listing, find, get, history, latest, list, lock_holder, pending, unfinished};
+pub use record::{RunRecord, RunSettings, TransitionRow};

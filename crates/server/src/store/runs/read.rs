@@ -1,0 +1,137 @@
+//! Looking at runs.
+//!
+//! Takes ids and places in a list, gives records. Never: a change.
+
+use gantry_protocol::{PoolId, RunId, RunType, StackId};
+
+use super::record::{HistoryRow, Row};
+use super::{RunRecord, TransitionRow};
+use crate::store::{Conn, StoreError};
+
+/// Which runs of a stack a list shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// All of them.
+    All,
+    /// Those of one type.
+    Only(RunType),
+}
+
+/// The run of this id, if there is one.
+pub async fn find(conn: &mut Conn, id: RunId) -> Result<Option<RunRecord>, StoreError> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM runs WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(RunRecord::try_from).transpose()
+}
+
+/// The run of this id.
+pub async fn get(conn: &mut Conn, id: RunId) -> Result<RunRecord, StoreError> {
+    let missing = StoreError::NotFound {
+        kind: "run",
+        id: id.to_string(),
+    };
+    find(conn, id).await?.ok_or(missing)
+}
+
+/// Up to `limit` runs of a stack, newest first, older than `before`.
+pub async fn list(
+    conn: &mut Conn,
+    stack: &StackId,
+    which: Listing,
+    before: Option<RunId>,
+    limit: u32,
+) -> Result<Vec<RunRecord>, StoreError> {
+    // ULIDs are made of characters below `~`.
+    let before = before.map_or_else(|| "~".to_owned(), |id| id.to_string());
+    let rows: Vec<Row> = match which {
+        Listing::All => {
+            let sql = "SELECT * FROM runs WHERE stack_id = $1 AND id < $2
+                       ORDER BY id DESC LIMIT $3";
+            sqlx::query_as(sql)
+                .bind(stack.as_str())
+                .bind(before)
+                .bind(limit)
+                .fetch_all(conn)
+                .await?
+        }
+        Listing::Only(run_type) => {
+            let sql = "SELECT * FROM runs WHERE stack_id = $1 AND id < $2 AND run_type = $4
+                       ORDER BY id DESC LIMIT $3";
+            sqlx::query_as(sql)
+                .bind(stack.as_str())
+                .bind(before)
+                .bind(limit)
+                .bind(run_type.as_str())
+                .fetch_all(conn)
+                .await?
+        }
+    };
+    rows.into_iter().map(RunRecord::try_from).collect()
+}
+
+/// The newest run that says something about the stack itself: any but a preview.
+pub async fn latest(conn: &mut Conn, stack: &StackId) -> Result<Option<RunRecord>, StoreError> {
+    let sql = "SELECT * FROM runs WHERE stack_id = $1 AND run_type <> 'PROPOSED'
+               ORDER BY id DESC LIMIT 1";
+    let row: Option<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .fetch_optional(conn)
+        .await?;
+    row.map(RunRecord::try_from).transpose()
+}
+
+/// The run that holds the stack's lock.
+pub async fn lock_holder(
+    conn: &mut Conn,
+    stack: &StackId,
+) -> Result<Option<RunRecord>, StoreError> {
+    let sql = "SELECT * FROM runs WHERE stack_id = $1 AND holds_lock";
+    let row: Option<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .fetch_optional(conn)
+        .await?;
+    row.map(RunRecord::try_from).transpose()
+}
+
+/// A stack's runs that have not ended, oldest first.
+pub async fn unfinished(conn: &mut Conn, stack: &StackId) -> Result<Vec<RunRecord>, StoreError> {
+    let sql = "SELECT * FROM runs WHERE stack_id = $1 AND state IN ('QUEUED', 'READY', 'PREPARING',
+                 'PREPARING_APPLY', 'PREPARING_REPLAN', 'INITIALIZING', 'PLANNING',
+                 'PENDING_REVIEW', 'UNCONFIRMED', 'REPLAN_REQUESTED', 'CONFIRMED', 'APPLYING',
+                 'PERFORMING', 'DESTROYING')
+               ORDER BY id";
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(RunRecord::try_from).collect()
+}
+
+/// How many of a pool's runs wait for a launcher, and how many a launcher has.
+pub async fn pending(conn: &mut Conn, pool: PoolId) -> Result<(u32, u32), StoreError> {
+    let waiting = "SELECT COUNT(*) FROM runs WHERE pool_id = $1
+                     AND state IN ('READY', 'CONFIRMED', 'REPLAN_REQUESTED')";
+    let leased = "SELECT COUNT(*) FROM runs WHERE pool_id = $1
+                    AND state IN ('PREPARING', 'PREPARING_APPLY', 'PREPARING_REPLAN',
+                      'INITIALIZING', 'PLANNING', 'APPLYING', 'PERFORMING', 'DESTROYING')";
+    let pool = pool.to_string();
+    let (waiting,): (u32,) = sqlx::query_as(waiting)
+        .bind(&pool)
+        .fetch_one(&mut *conn)
+        .await?;
+    let (leased,): (u32,) = sqlx::query_as(leased).bind(&pool).fetch_one(conn).await?;
+    Ok((waiting, leased))
+}
+
+/// A run's history, newest first.
+pub async fn history(conn: &mut Conn, id: RunId) -> Result<Vec<TransitionRow>, StoreError> {
+    let sql = "SELECT state_version, state, entered_at, username, note FROM run_transitions
+               WHERE run_id = $1 ORDER BY state_version DESC";
+    let rows: Vec<HistoryRow> = sqlx::query_as(sql)
+        .bind(id.to_string())
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(TransitionRow::try_from).collect()
+}
