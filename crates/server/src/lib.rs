@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod blobs;
 pub mod clock;
 pub mod domain;
 pub mod store;
+pub mod vault;
