@@ -194,6 +194,19 @@ pub struct ImageView {
     pub size: u64,
 }
 
+/// One message of a pull: a layer's state with bytes done and in total (0 where not known).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullEvent {
+    /// Layer id, or empty for messages about the whole image.
+    pub layer: String,
+    /// The engine's words, such as `Downloading` or `Pull complete`.
+    pub status: String,
+    /// Bytes done.
+    pub current: u64,
+    /// Bytes in total.
+    pub total: u64,
+}
+
 /// Who asks a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistryAuth {

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 
 use super::{Docker, LONG, REGISTRY, SHORT, convert, errors};
 use crate::engine::{
-    ContainerId, EngineError, ErrorKind, ImageView, Platform, RegistryAuth, Resolved,
+    ContainerId, EngineError, ErrorKind, ImageView, Platform, PullEvent, RegistryAuth, Resolved,
 };
 
 /// A pull that says nothing for so long is broken: the engine reports progress several times a second.
@@ -19,19 +19,6 @@ const PULL_SILENCE: Duration = Duration::from_secs(300);
 
 /// Largest file that [`Docker::read_image_files`] returns, in bytes.
 const MAX_FILE: usize = 1 << 20;
-
-/// One message of a pull: a layer's state with bytes done and in total (0 where not known).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PullEvent {
-    /// Layer id, or empty for messages about the whole image.
-    pub layer: String,
-    /// The engine's words, such as `Downloading` or `Pull complete`.
-    pub status: String,
-    /// Bytes done.
-    pub current: u64,
-    /// Bytes in total.
-    pub total: u64,
-}
 
 impl Docker {
     /// Asks the image's registry, through the engine, what `reference` is right now.

@@ -1,0 +1,17 @@
+//! What a run's container is: mounts, user, limits, network, labels.
+//!
+//! Takes the host's own policy, the run's directories and the pulled image; gives a
+//! [`ContainerSpec`](crate::engine::ContainerSpec). Never: anything from a run's payload. The functions here
+//! have no parameter through which a payload could reach a host option.
+
+mod accounts;
+mod network;
+mod spec;
+
+pub use accounts::{Accounts, HOME, RUN_ID, accounts};
+pub use network::{InvalidNetwork, Network};
+pub use spec::{
+    AccountFiles, ExtraMount, HostPolicy, IO_TARGET, LABEL_CONTAINER, LABEL_LAUNCHER, Names,
+    RunMounts, SPOOL_TARGET, WORKER_TARGET, WORKSPACE_TARGET, check_extra_target, container_spec,
+    protected_targets,
+};

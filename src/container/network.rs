@@ -1,0 +1,116 @@
+//! Which network a run's container may join.
+//!
+//! Takes the configured name and what the engine says about it, gives a [`Network`]. Never: a namespace of
+//! the host or of another container.
+
+use crate::engine::NetworkView;
+
+/// A network name that is safe to hand to the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network(String);
+
+/// Why a name is no network for runs.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("network `{name}` can't be used for runs: {rule}")]
+pub struct InvalidNetwork {
+    name: String,
+    rule: &'static str,
+}
+
+/// The engine's own bridge: the documented default.
+const DEFAULT: &str = "bridge";
+
+impl Default for Network {
+    fn default() -> Self {
+        Self(DEFAULT.to_owned())
+    }
+}
+
+impl Network {
+    /// Checks a configured name. `none` is allowed: a run needs no network to reach its launcher.
+    ///
+    /// # Errors
+    /// [`InvalidNetwork`] for `host`, `container:…`, `ns:…` and what is no name at all.
+    pub fn parse(name: &str) -> Result<Self, InvalidNetwork> {
+        let refuse = |rule| {
+            let name = name.chars().take(100).collect();
+            Err(InvalidNetwork { name, rule })
+        };
+        if name.eq_ignore_ascii_case("host") {
+            return refuse("the host's network would give runs its loopback services");
+        }
+        if name.contains(':') {
+            return refuse("another container's or process's network is not isolated");
+        }
+        let mut bytes = name.bytes();
+        let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+        if !first || !bytes.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
+            return refuse("expected a network name or id");
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// Checks what the engine says about it: an id, or a name of one's own, can still mean the host's network.
+    ///
+    /// # Errors
+    /// [`InvalidNetwork`].
+    pub fn confirm(self, view: &NetworkView) -> Result<Self, InvalidNetwork> {
+        if view.driver == "host" || view.name == "host" {
+            return Err(InvalidNetwork {
+                name: self.0,
+                rule: "it is the host's network, which would give runs its loopback services",
+            });
+        }
+        Ok(self)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in ["bridge", "none", "runs", "my-net_1.2", "0a1b2c3d4e5f"] {
+            assert_eq!(Network::parse(name).map(|n| n.0).as_deref(), Ok(name));
+        }
+        for name in [
+            "",
+            "host",
+            "HOST",
+            "Host",
+            "container:abc",
+            "container:",
+            "ns:/proc/1/ns/net",
+            "a b",
+            "-net",
+            "net,host",
+            "a/b",
+            "slirp4netns:port",
+            "réseau",
+            ".x",
+            "a\0",
+        ] {
+            let error = Network::parse(name).expect_err(name);
+            assert!(error.to_string().starts_with("network `"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_the_hosts_network_is_found_out() {
+        let view = |driver: &str, name: &str| NetworkView {
+            id: "0a1b".into(),
+            name: name.into(),
+            driver: driver.into(),
+        };
+        let network = Network::parse("0a1b").expect("a valid id");
+        assert!(network.clone().confirm(&view("host", "host")).is_err());
+        assert!(network.clone().confirm(&view("bridge", "runs")).is_ok());
+        assert!(network.confirm(&view("null", "none")).is_ok());
+    }
+}
