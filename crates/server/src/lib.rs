@@ -8,5 +8,6 @@ pub mod auth;
 pub mod blobs;
 pub mod clock;
 pub mod domain;
+pub mod pki;
 pub mod store;
 pub mod vault;

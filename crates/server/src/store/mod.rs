@@ -5,16 +5,22 @@
 //! may do (that is `domain`), a value that should be sealed in the clear, SQL that only SQLite understands.
 
 pub mod api_keys;
+pub mod artifacts;
 pub mod audit;
 mod codes;
 pub mod commit;
 mod error;
+pub mod inbox;
+pub mod launchers;
+pub mod leases;
+pub mod logs;
 pub mod pools;
 pub mod runs;
 pub mod server_keys;
 pub mod spaces;
 pub mod stack_config;
 pub mod stacks;
+pub mod tfstate;
 
 #[cfg(test)]
 pub(crate) mod testing;

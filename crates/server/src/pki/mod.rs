@@ -1,0 +1,24 @@
+//! Who may call itself a pool, and what the server signs with.
+//!
+//! Takes signing requests and the vault, gives pool certificates, pool tokens and signing keys. Never: a
+//! private key in the clear at rest, a certificate for a key whose holder did not prove that it has it.
+
+mod authority;
+mod keys;
+mod request;
+
+#[cfg(test)]
+mod tests;
+
+use gantry_protocol::crypto::PoolPublic;
+use x509_parser::pem::parse_x509_pem;
+
+pub use authority::{Authority, PoolCertificate};
+pub use keys::{Keyring, PkiError};
+pub use request::{CsrError, SigningRequest};
+
+/// Reads a pool's public key from the PEM (SubjectPublicKeyInfo) in which the database keeps it.
+pub fn public_key(pem: &str) -> Option<PoolPublic> {
+    let (_, parsed) = parse_x509_pem(pem.as_bytes()).ok()?;
+    PoolPublic::from_spki_der(&parsed.contents).ok()
+}
