@@ -177,4 +177,7 @@ pub struct PackedWorkspace {
     pub sealed: Digest,
     /// SHA-256 of the tool's plan file.
     pub plan: Digest,
+    /// The packing launcher's signed attestation, exactly as it was stored with the blob: the restoring
+    /// launcher believes this, not the fields above.
+    pub attestation: String,
 }
