@@ -3,7 +3,16 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod identity;
+pub mod journal;
+pub mod link;
+pub mod session;
 pub mod token;
+pub mod engine;
+pub mod image;
+pub mod container;
 
+pub mod backoff;
+pub mod durable;
 pub mod exit;
 pub mod report;

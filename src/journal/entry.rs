@@ -1,0 +1,85 @@
+//! One lease as the journal keeps it.
+
+use gantry_protocol::control::inbox::SealedRun;
+use gantry_protocol::control::run::{Lease, RunResult};
+use gantry_protocol::ids::Digest;
+use gantry_protocol::socket::Phase;
+use serde::{Deserialize, Serialize};
+
+/// A lease: what came, still sealed, and how far it got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which.
+    pub lease: Lease,
+    /// What came.
+    pub sealed: SealedRun,
+    /// End of the envelope's life, Unix seconds.
+    pub expires: i64,
+    /// How far it got.
+    pub progress: Progress,
+}
+
+/// How far a lease got. Each step is written before it is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "progress", rename_all = "snake_case")]
+pub enum Progress {
+    /// Accepted; nothing was started. After a restart it begins anew.
+    Accepted,
+    /// A container may exist under the lease's name. After a restart it is adopted.
+    Started(Started),
+    /// The end is known and has to be told.
+    Ended {
+        /// What to tell.
+        result: Box<RunResult>,
+    },
+}
+
+/// What is needed to adopt a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Image as it runs: repository and digest.
+    pub image: String,
+    /// Digest of the worker executable.
+    pub worker: Digest,
+    /// Digest of the session key of the run socket; `None` until the worker's first connection.
+    pub session: Option<Digest>,
+    /// Phases that change the world: asked for, and maybe granted.
+    pub grants: Vec<GrantRecord>,
+}
+
+/// One phase that changes the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantRecord {
+    /// The phase.
+    pub phase: Phase,
+    /// Its log section.
+    pub section: u32,
+    /// Written `false` before the server is asked, `true` before the worker is told.
+    pub granted: bool,
+}
+
+impl Entry {
+    /// A lease at its first acceptance.
+    pub fn accepted(lease: Lease, sealed: SealedRun, expires: i64) -> Self {
+        Self {
+            lease,
+            sealed,
+            expires,
+            progress: Progress::Accepted,
+        }
+    }
+}
+
+impl Started {
+    /// Whether a phase was granted to this lease.
+    pub fn has_grant(&self, phase: Phase) -> bool {
+        self.grants
+            .iter()
+            .any(|grant| grant.granted && grant.phase == phase)
+    }
+
+    /// Whether any phase that changes the world was granted.
+    pub fn has_any_grant(&self) -> bool {
+        self.grants.iter().any(|grant| grant.granted)
+    }
+}

@@ -1,0 +1,239 @@
+//! The run socket against a peer that speaks the wire by hand.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use gantry_protocol::Secret;
+use gantry_protocol::payload::{Hooks, Stage, ToolKind};
+use gantry_protocol::run::RunType;
+use gantry_protocol::socket::{
+    Frame, FromLauncher, FromWorker, Phase, StateOp, StopKind, WorkOrder, frame,
+};
+use gantry_protocol::version;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::super::listener::{Expect, SOCKET, listen};
+use super::super::{Event, Link};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+fn order() -> Box<WorkOrder> {
+    Box::new(WorkOrder {
+        run: "01JB8M6Q7N4T0V2X5Y8Z9A1B2C".parse().unwrap(),
+        stack: "net".parse().unwrap(),
+        run_type: RunType::Tracked,
+        stage: Stage::Start,
+        tool: ToolKind::Terraform,
+        project_root: String::new(),
+        autodeploy: false,
+        skip_init: false,
+        command: None,
+        managed_state: true,
+        environment: vec![],
+        hooks: Hooks::default(),
+        spool_budget: 1 << 20,
+    })
+}
+
+fn link(dir: &Path, expect: Expect) -> Link {
+    listen(dir, std::fs::metadata(dir).unwrap().gid(), expect).unwrap()
+}
+
+struct Peer(UnixStream);
+
+impl Peer {
+    async fn connect(dir: &Path) -> Self {
+        Self(UnixStream::connect(dir.join(SOCKET)).await.unwrap())
+    }
+
+    async fn hello(dir: &Path, session: Option<Secret>, version: u32) -> (Self, FromLauncher) {
+        let mut peer = Self::connect(dir).await;
+        let worker_version = "0.1.0".to_owned();
+        peer.say(FromWorker::Hello {
+            socket_version: version,
+            worker_version,
+            session,
+        })
+        .await;
+        let answer = peer.hear().await.message;
+        (peer, answer)
+    }
+
+    async fn say(&mut self, message: impl Into<Frame<FromWorker>>) {
+        let frame = message.into();
+        self.0.write_all(&frame.head().unwrap()).await.unwrap();
+        self.0.write_all(&frame.body).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Frame<FromLauncher> {
+        tokio::time::timeout(DEADLINE, async {
+            let mut prefix = [0; frame::PREFIX];
+            self.0.read_exact(&mut prefix).await.unwrap();
+            let (header, body) = frame::lengths(prefix).unwrap();
+            let (mut head, mut rest) = (vec![0; header], vec![0; body]);
+            self.0.read_exact(&mut head).await.unwrap();
+            self.0.read_exact(&mut rest).await.unwrap();
+            Frame::from_parts(&head, rest).unwrap()
+        })
+        .await
+        .expect("an answer within the deadline")
+    }
+
+    async fn closed(&mut self) -> bool {
+        let mut byte = [0];
+        let read = tokio::time::timeout(DEADLINE, self.0.read(&mut byte)).await;
+        matches!(read.expect("an end within the deadline"), Ok(0) | Err(_))
+    }
+}
+
+async fn next(link: &mut Link) -> Event {
+    tokio::time::timeout(DEADLINE, link.events.recv())
+        .await
+        .expect("an event")
+        .expect("open")
+}
+
+fn key_of(answer: &FromLauncher) -> Secret {
+    match answer {
+        FromLauncher::Welcome { session, .. } => session.clone(),
+        other => panic!("expected a welcome, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_order_is_given_once() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut link = link(temp.path(), Expect::New(order()));
+    let (_first, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    let key = key_of(&answer);
+    assert!(matches!(next(&mut link).await, Event::Connected { .. }));
+    let (_, again) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    assert!(matches!(again, FromLauncher::Refused { .. }), "{again:?}");
+    let wrong = Some(Secret::new("guess"));
+    let (_, guessed) = Peer::hello(temp.path(), wrong, version::SOCKET).await;
+    assert!(
+        matches!(guessed, FromLauncher::Refused { .. }),
+        "{guessed:?}"
+    );
+    let (_, back) = Peer::hello(temp.path(), Some(key), version::SOCKET).await;
+    assert_eq!(back, FromLauncher::Resumed);
+}
+
+#[tokio::test]
+async fn answers_reach_a_worker_that_was_away() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut link = link(temp.path(), Expect::New(order()));
+    let (mut peer, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    let key = key_of(&answer);
+    peer.say(FromWorker::Ask {
+        phase: Phase::Apply,
+    })
+    .await;
+    let state = Frame {
+        message: FromWorker::State {
+            id: 7,
+            op: StateOp::Lock,
+        },
+        body: b"{}".into(),
+    };
+    peer.say(state).await;
+    let (mut asked, mut locked) = (false, false);
+    while !(asked && locked) {
+        match next(&mut link).await {
+            Event::Ask { phase } => asked = phase == Phase::Apply,
+            Event::State { id, body, .. } => locked = id == 7 && body == b"{}",
+            Event::Connected { .. } | Event::Bell => {}
+        }
+    }
+    drop(peer);
+    link.handle.decide(
+        Phase::Apply,
+        FromLauncher::Grant {
+            phase: Phase::Apply,
+        },
+    );
+    link.handle.answer_state(7, 423, b"held".into());
+    link.handle.acknowledge(1, 10);
+    link.handle.stop(StopKind::Interrupt);
+    // The first decision stands, whatever comes later.
+    link.handle.decide(
+        Phase::Apply,
+        FromLauncher::Park {
+            phase: Phase::Apply,
+        },
+    );
+    let (mut peer, _) = Peer::hello(temp.path(), Some(key), version::SOCKET).await;
+    let mut heard = vec![];
+    while heard.len() < 4 {
+        heard.push(peer.hear().await);
+    }
+    assert!(
+        heard.contains(
+            &FromLauncher::LogAck {
+                section: 1,
+                offset: 10
+            }
+            .into()
+        )
+    );
+    assert!(
+        heard.contains(
+            &FromLauncher::Grant {
+                phase: Phase::Apply
+            }
+            .into()
+        )
+    );
+    assert!(
+        heard.contains(
+            &FromLauncher::Stop {
+                kind: StopKind::Interrupt
+            }
+            .into()
+        )
+    );
+    assert!(heard.iter().any(|frame| frame.body == b"held"));
+}
+
+#[tokio::test]
+async fn what_is_no_hello_is_cut_off() {
+    let temp = tempfile::tempdir().unwrap();
+    let _link = link(temp.path(), Expect::New(order()));
+    let mut long = Peer::connect(temp.path()).await;
+    long.0.write_all(&[0, 16, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    assert!(long.closed().await);
+    let mut body = Peer::connect(temp.path()).await;
+    body.0
+        .write_all(&[0, 0, 0, 2, 0, 0, 0, 1, b'{', b'}', 0])
+        .await
+        .unwrap();
+    assert!(body.closed().await);
+    let mut early = Peer::connect(temp.path()).await;
+    early.say(FromWorker::Bell).await;
+    assert!(matches!(
+        early.hear().await.message,
+        FromLauncher::Refused { .. }
+    ));
+    let (_, old) = Peer::hello(temp.path(), None, version::SOCKET + 1).await;
+    assert!(matches!(old, FromLauncher::Refused { .. }));
+    // None of them got the order: the real worker still does.
+    let (_, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    key_of(&answer);
+}
+
+#[tokio::test]
+async fn the_socket_is_its_group_s_and_can_be_bound_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let first = link(temp.path(), Expect::New(order()));
+    let mode = std::fs::metadata(temp.path().join(SOCKET)).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let (_, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    let key = key_of(&answer);
+    drop(first);
+    let digest = gantry_protocol::Digest::of(key.expose().as_bytes());
+    let _second = link(temp.path(), Expect::Known(digest));
+    let (_, back) = Peer::hello(temp.path(), Some(key), version::SOCKET).await;
+    assert_eq!(back, FromLauncher::Resumed);
+}
