@@ -11,3 +11,4 @@ pub mod domain;
 pub mod pki;
 pub mod store;
 pub mod vault;
+pub mod vcs_probe;

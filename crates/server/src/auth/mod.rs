@@ -1,8 +1,15 @@
 //! Who is asking, and what they may do.
 //!
-//! Takes API keys and tokens, gives a principal, and from it handles that have only the methods its role
-//! may call. Never: a comparison of secrets that takes longer the more of it is right.
+//! Takes API keys and tokens, gives a principal, which opens handles (`operations`) that have only the
+//! methods its role may call. Never: a comparison of secrets that takes longer the more of it is right, or a
+//! role read from anywhere but the key's row.
 
+mod keys;
+mod principal;
 mod role;
+mod tokens;
 
+pub use keys::{IssuedKey, create_key, exchange};
+pub use principal::{Forbidden, Principal};
 pub use role::Role;
+pub use tokens::{Session, TokenError, Tokens};
