@@ -1,0 +1,171 @@
+//! The command line as types. Takes words and the variables of the environment that clap reads, gives values.
+//! Never: work; and never a secret as an option's value, because other users of the host see command lines.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod dev;
+mod stack;
+
+pub use dev::DevArgs;
+pub use stack::{
+    ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, StackCommand, StopArgs,
+    TaskArgs, ToolArg,
+};
+
+/// Gantry's command line: pools, stacks, deployments and their logs.
+///
+/// Data goes to standard output, everything else to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "gantry", version, after_help = crate::exit::HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command has.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// How results are printed: a table for people, or one JSON document per line
+    #[arg(long, short, global = true, value_enum, default_value_t = Output::Table, env = "GANTRY_OUTPUT")]
+    pub output: Output,
+    /// Which login to use; the one chosen last otherwise
+    #[arg(long, global = true, value_name = "NAME", env = "GANTRY_PROFILE")]
+    pub profile: Option<String>,
+    /// Directory of the stored logins [default: ~/.config/gantry]
+    #[arg(long, global = true, value_name = "DIR", env = "GANTRY_CONFIG_DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// PEM file of a CA to trust besides the known ones
+    #[arg(long, global = true, value_name = "FILE", env = "SPACELIFT_API_TLS_CA")]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stores an API key after trying it
+    Login(LoginArgs),
+    /// Shows who you are logged in as
+    Whoami,
+    /// Pools of launchers
+    #[command(subcommand)]
+    Pool(PoolCommand),
+    /// Stacks: what to run, and running it
+    #[command(subcommand)]
+    Stack(StackCommand),
+    /// Runs of a stack
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Signs worker binaries, offline
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+    /// Starts a server and a launcher on this machine, for trying Gantry out
+    Dev(DevArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// Base URL of the server
+    #[arg(long, value_name = "URL", env = "SPACELIFT_API_KEY_ENDPOINT")]
+    pub endpoint: Option<String>,
+    /// The API key's id
+    #[arg(long, value_name = "ID", env = "SPACELIFT_API_KEY_ID")]
+    pub key_id: Option<String>,
+    /// File with the API key's secret, `-` for standard input; asked for otherwise
+    /// [env: SPACELIFT_API_KEY_SECRET holds the secret itself]
+    #[arg(long, value_name = "FILE")]
+    pub key_secret_file: Option<PathBuf>,
+    /// Name of this login
+    #[arg(default_value = "default")]
+    pub name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PoolCommand {
+    /// Makes a pool from a certificate signing request and prints its token, once
+    Create {
+        /// The pool's name
+        #[arg(long)]
+        name: String,
+        /// PEM file that `openssl req -new -newkey rsa:4096 -nodes` wrote
+        #[arg(long, value_name = "FILE")]
+        csr: PathBuf,
+        /// Write the token here (mode 0600, a new file) instead of printing it
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// What the pool is for
+        #[arg(long)]
+        description: Option<String>,
+        /// Label; may be given more than once
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
+    },
+    /// Lists pools and their launchers
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Lists a stack's runs, newest first
+    List {
+        /// The stack's id
+        #[arg(long, value_name = "ID")]
+        stack: String,
+        /// How many at most
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Shows one run
+    Show {
+        /// The stack's id
+        #[arg(long, value_name = "ID")]
+        stack: String,
+        /// The run's id
+        #[arg(long, value_name = "ID")]
+        run: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReleaseCommand {
+    /// Makes an Ed25519 release key: the private half into a file, the public half printed
+    Keygen {
+        /// Where the private key goes (PKCS#8 PEM, mode 0600, a new file)
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Signs a worker binary's manifest
+    Sign {
+        /// The release key's file
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The worker executable
+        #[arg(long, value_name = "FILE")]
+        binary: PathBuf,
+        /// Version to state
+        #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
+        release: String,
+        /// Where the manifest goes; printed otherwise
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,28 @@
+//! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
+
+mod login;
+mod pool;
+mod release;
+mod run;
+mod stack;
+mod stack_runs;
+
+pub use pool::create as create_pool;
+pub use release::{SignRequest, keygen, public_key, sign as sign_worker};
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::exit::Exit;
+
+/// Runs one command.
+pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Login(args) => login::login(context, args).await,
+        Command::Whoami => login::whoami(context).await,
+        Command::Pool(command) => pool::run(context, command).await,
+        Command::Stack(command) => stack::run(context, command).await,
+        Command::Run(command) => run::run(context, command).await,
+        Command::Release(command) => release::run(context, command),
+        Command::Dev(args) => crate::dev::run(context, args).await,
+    }
+}

@@ -1,0 +1,261 @@
+//! What the server answers, as types; also what `--output json` prints.
+
+use gantry_protocol::{RunState, Secret};
+use serde::{Deserialize, Serialize};
+
+/// A run's or stack's state; one that this program is too old for stays readable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum State {
+    Known(RunState),
+    Other(String),
+}
+
+impl State {
+    /// The name as on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(state) => state.as_str(),
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The state if this program knows it.
+    pub fn known(&self) -> Option<RunState> {
+        match self {
+            Self::Known(state) => Some(*state),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+/// The data of an operation with one field.
+macro_rules! data {
+    ($($name:ident { $field:ident: $type:ty })+) => {
+        $(#[derive(Debug, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            pub $field: $type,
+        })+
+    };
+}
+
+data! {
+    ApiKeyUser { api_key_user: Option<Session> }
+    Viewer { viewer: Option<User> }
+    WorkerPools { worker_pools: Vec<Pool> }
+    WorkerPoolCreate { worker_pool_create: NewPool }
+    SearchStacks { search_stacks: StackPage }
+    OneStack { stack: Option<Stack> }
+    StackCreate { stack_create: NewStack }
+    StackConfigAdd { stack_config_add: ConfigElement }
+    RunTrigger { run_trigger: NewRun }
+    TaskCreate { task_create: NewRun }
+    RunConfirm { run_confirm: NewRun }
+    RunDiscard { run_discard: NewRun }
+    RunCancel { run_cancel: NewRun }
+    RunStop { run_stop: NewRun }
+    StackRuns { stack: Option<WithRuns> }
+    WithRuns { runs: Vec<Run> }
+    StackRun { stack: Option<WithRun> }
+    WithRun { run: Option<Run> }
+    RunHistory { stack: Option<WithHistory> }
+    WithHistory { run: Option<History> }
+    History { history: Vec<Transition> }
+    RunLogs { stack: Option<WithLogs> }
+    WithLogs { run: Option<Logs> }
+    Logs { logs: LogPage }
+    StackOutputs { stack: Option<WithOutputs> }
+    WithOutputs { outputs: Vec<Output> }
+    StackEdge { node: Stack }
+}
+
+/// A session's token and its end in Unix seconds.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Session {
+    pub jwt: Secret,
+    pub valid_until: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct User {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub pending_runs: i64,
+    pub busy_workers: i64,
+    pub workers: Vec<Worker>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Worker {
+    pub id: String,
+    pub busy: bool,
+    pub drained: bool,
+    /// JSON object as text.
+    pub metadata: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct NewPool {
+    pub id: String,
+    pub name: String,
+    /// The pool token.
+    pub config: Option<Secret>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stack {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub state: State,
+    pub autodeploy: bool,
+    pub branch: String,
+    pub repository: String,
+    pub project_root: Option<String>,
+    pub runner_image: Option<String>,
+    pub labels: Vec<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    pub manages_state_file: bool,
+    pub worker_pool: Option<Named>,
+    pub vendor_config: Vendor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Vec<ConfigElement>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocker: Option<NewRun>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Named {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Vendor {
+    #[serde(rename = "__typename")]
+    pub kind: String,
+    pub version: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StackPage {
+    pub edges: Vec<StackEdge>,
+    pub page_info: PageInfo,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageInfo {
+    pub end_cursor: String,
+    pub has_next_page: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewStack {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigElement {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub write_only: bool,
+    pub checksum: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewRun {
+    pub id: String,
+    pub state: State,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub state: State,
+    pub title: String,
+    pub branch: Option<String>,
+    pub command: Option<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    pub triggered_by: Option<String>,
+    pub finished: bool,
+    pub attempt: i64,
+    pub note: Option<String>,
+    pub image_digest: Option<String>,
+    pub commit: Commit,
+    pub delta: Option<Delta>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    pub hash: String,
+    pub message: String,
+    pub author_name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delta {
+    pub add_count: i64,
+    pub change_count: i64,
+    pub delete_count: i64,
+    pub resources: i64,
+}
+
+/// One state that a run entered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Transition {
+    pub has_logs: bool,
+    pub note: Option<String>,
+    pub state: State,
+    pub state_version: i64,
+    pub terminal: bool,
+    /// Unix seconds.
+    pub timestamp: i64,
+    pub username: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogPage {
+    pub finished: bool,
+    pub has_more: bool,
+    pub messages: Vec<Message>,
+    pub next_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Message {
+    pub message: String,
+}
+
+/// One output of a stack's state.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Output {
+    pub name: String,
+    /// JSON as text; none for a sensitive one.
+    pub value: Option<String>,
+    pub sensitive: bool,
+}

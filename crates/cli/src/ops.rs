@@ -1,0 +1,171 @@
+//! Every GraphQL operation that this program sends, each with the type of its data.
+//!
+//! Never: an operation that the server's `schema.graphql` does not know; a test checks all of them.
+
+use std::marker::PhantomData;
+
+use crate::model;
+
+/// An operation's text and the type of what it gives.
+pub struct Op<D> {
+    /// The operation's name, for errors.
+    pub name: &'static str,
+    /// GraphQL.
+    pub text: &'static str,
+    data: PhantomData<fn() -> D>,
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $constant:ident: $data:ty = $name:literal $text:expr;)+) => {
+        $($(#[$doc])* pub const $constant: Op<$data> =
+            Op { name: $name, text: $text, data: PhantomData };)+
+
+        /// Name and text of each operation.
+        #[cfg(test)]
+        const ALL: &[(&str, &str)] = &[$(($name, $text)),+];
+    };
+}
+
+macro_rules! run_fields {
+    () => {
+        "id type state title branch command createdAt triggeredBy finished attempt note imageDigest
+         commit { hash message authorName }
+         delta { addCount changeCount deleteCount resources }"
+    };
+}
+
+macro_rules! stack_fields {
+    () => {
+        "id name description state autodeploy branch repository projectRoot runnerImage labels createdAt
+         managesStateFile
+         workerPool { id name }
+         vendorConfig {
+           __typename
+           ... on StackConfigVendorTerraform { version }
+           ... on StackConfigVendorOpenTofu { version }
+         }"
+    };
+}
+
+operations! {
+    /// An API key for a session.
+    API_KEY_USER: model::ApiKeyUser = "apiKeyUser"
+        "mutation($id: ID!, $secret: String!) { apiKeyUser(id: $id, secret: $secret) { jwt validUntil } }";
+    /// Who the session belongs to.
+    VIEWER: model::Viewer = "viewer" "{ viewer { id name } }";
+
+    /// All pools.
+    WORKER_POOLS: model::WorkerPools = "workerPools"
+        "{ workerPools { id name description pendingRuns busyWorkers workers { id busy drained metadata } } }";
+    /// A new pool; its token comes only with this answer.
+    WORKER_POOL_CREATE: model::WorkerPoolCreate = "workerPoolCreate"
+        "mutation($name: String!, $csr: String!, $description: String, $labels: [String!]) {
+           workerPoolCreate(name: $name, certificateSigningRequest: $csr, description: $description, labels: $labels) {
+             id name config
+           }
+         }";
+
+    /// A page of stacks.
+    SEARCH_STACKS: model::SearchStacks = "searchStacks"
+        concat!("query($input: SearchInput!) {
+           searchStacks(input: $input) {
+             edges { node { ", stack_fields!(), " } }
+             pageInfo { endCursor hasNextPage }
+           }
+         }");
+    /// One stack with its configuration.
+    STACK: model::OneStack = "stack"
+        concat!("query($id: ID!) {
+           stack(id: $id) { ", stack_fields!(), " config { id type writeOnly checksum } blocker { id state } }
+         }");
+    /// A new stack.
+    STACK_CREATE: model::StackCreate = "stackCreate"
+        "mutation($input: StackInput!, $manageState: Boolean!, $slug: String) {
+           stackCreate(input: $input, manageState: $manageState, slug: $slug) { id name }
+         }";
+    /// One variable or file of a stack.
+    STACK_CONFIG_ADD: model::StackConfigAdd = "stackConfigAdd"
+        "mutation($stack: ID!, $config: ConfigInput!) {
+           stackConfigAdd(stack: $stack, config: $config) { id type writeOnly checksum }
+         }";
+
+    /// A new run.
+    RUN_TRIGGER: model::RunTrigger = "runTrigger"
+        "mutation($stack: ID!, $sha: String, $type: RunType) {
+           runTrigger(stack: $stack, commitSha: $sha, runType: $type) { id state }
+         }";
+    /// A new task.
+    TASK_CREATE: model::TaskCreate = "taskCreate"
+        "mutation($stack: ID!, $command: String!, $skip: Boolean) {
+           taskCreate(stack: $stack, command: $command, skipInitialization: $skip) { id state }
+         }";
+    /// Accepts a plan.
+    RUN_CONFIRM: model::RunConfirm = "runConfirm"
+        "mutation($stack: ID!, $run: ID!) { runConfirm(stack: $stack, run: $run) { id state } }";
+    /// Refuses a plan.
+    RUN_DISCARD: model::RunDiscard = "runDiscard"
+        "mutation($stack: ID!, $run: ID!) { runDiscard(stack: $stack, run: $run) { id state } }";
+    /// Takes back a run that has not started.
+    RUN_CANCEL: model::RunCancel = "runCancel"
+        "mutation($stack: ID!, $run: ID!) { runCancel(stack: $stack, run: $run) { id state } }";
+    /// Stops a run.
+    RUN_STOP: model::RunStop = "runStop"
+        "mutation($stack: ID!, $run: ID!, $note: String) {
+           runStop(stack: $stack, run: $run, note: $note) { id state }
+         }";
+
+    /// A page of a stack's runs, newest first.
+    STACK_RUNS: model::StackRuns = "stack.runs"
+        concat!("query($stack: ID!, $before: ID) {
+           stack(id: $stack) { runs(before: $before) { ", run_fields!(), " } }
+         }");
+    /// One run.
+    STACK_RUN: model::StackRun = "stack.run"
+        concat!("query($stack: ID!, $run: ID!) { stack(id: $stack) { run(id: $run) { ", run_fields!(), " } } }");
+    /// A run's states, newest first.
+    RUN_HISTORY: model::RunHistory = "run.history"
+        "query($stack: ID!, $run: ID!) {
+           stack(id: $stack) {
+             run(id: $run) {
+               history { hasLogs note state stateVersion terminal timestamp username }
+             }
+           }
+         }";
+    /// A page of one state's logs.
+    RUN_LOGS: model::RunLogs = "run.logs"
+        "query($stack: ID!, $run: ID!, $state: RunState!, $version: Int, $token: String) {
+           stack(id: $stack) {
+             run(id: $run) {
+               logs(state: $state, token: $token, stateVersion: $version) {
+                 exists finished hasMore messages { message } nextToken
+               }
+             }
+           }
+         }";
+    /// The outputs of a stack's newest state.
+    STACK_OUTPUTS: model::StackOutputs = "stack.outputs"
+        "query($stack: ID!) { stack(id: $stack) { outputs { name value sensitive } } }";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+    use apollo_compiler::{ExecutableDocument, Schema};
+
+    /// The server's schema is the contract; it is committed beside the server.
+    #[test]
+    fn the_server_knows_every_operation() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/schema.graphql");
+        let text = std::fs::read_to_string(path)
+            .unwrap_or_else(|error| panic!("{path}: {error}; `gantry-server schema` writes it"));
+        let schema = Schema::parse_and_validate(text, path)
+            .unwrap_or_else(|problems| panic!("{}", problems.errors));
+        for (name, operation) in ALL {
+            if let Err(problems) =
+                ExecutableDocument::parse_and_validate(&schema, *operation, *name)
+            {
+                panic!("the server does not know `{name}`:\n{}", problems.errors);
+            }
+        }
+    }
+}

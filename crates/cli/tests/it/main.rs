@@ -1,0 +1,10 @@
+//! The real `gantry` program against a fake server on the other side of the wire.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helper may panic like the test"
+)]
+
+mod fake;
+mod follow;
+mod login;
+mod manage;
