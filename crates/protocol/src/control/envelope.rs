@@ -63,6 +63,8 @@ pub enum EnvelopeError {
     Version {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// Found version.
         found: u32,
     },
@@ -71,6 +73,8 @@ pub enum EnvelopeError {
     Addressee {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// `pool` or `launcher`.
         what: &'static str,
         /// Found id.
@@ -83,6 +87,8 @@ pub enum EnvelopeError {
     Expired {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// How long ago.
         seconds: i64,
     },
@@ -93,6 +99,8 @@ pub enum EnvelopeError {
     Future {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// How far.
         seconds: i64,
     },
@@ -101,12 +109,16 @@ pub enum EnvelopeError {
     Swapped {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
     },
     /// It can't be opened with our key.
     #[error("run {run}: the payload can't be opened with this pool's private key")]
     Sealed {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// Why.
         source: SealError,
     },
@@ -117,6 +129,8 @@ pub enum EnvelopeError {
     Payload {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// What the parser found.
         source: serde_json::Error,
     },
@@ -125,9 +139,28 @@ pub enum EnvelopeError {
     Disagree {
         /// The run.
         run: RunId,
+        /// Its attempt.
+        attempt: Attempt,
         /// About what.
         field: &'static str,
     },
+}
+
+impl EnvelopeError {
+    /// The run that a validly signed envelope named; `None` when the signature is not valid.
+    pub fn lease(&self) -> Option<(RunId, Attempt)> {
+        match self {
+            Self::Signature(_) => None,
+            Self::Version { run, attempt, .. }
+            | Self::Addressee { run, attempt, .. }
+            | Self::Expired { run, attempt, .. }
+            | Self::Future { run, attempt, .. }
+            | Self::Swapped { run, attempt }
+            | Self::Sealed { run, attempt, .. }
+            | Self::Payload { run, attempt, .. }
+            | Self::Disagree { run, attempt, .. } => Some((*run, *attempt)),
+        }
+    }
 }
 
 /// Whom an envelope has to be for, and when it is looked at.
@@ -161,11 +194,17 @@ pub fn issue(
     pool: &PoolPublic,
     key: &EdKey,
 ) -> Result<SealedRun, EnvelopeError> {
-    let run = payload.run;
-    let plain =
-        serde_json::to_vec(payload).map_err(|source| EnvelopeError::Payload { run, source })?;
-    let sealed =
-        seal::seal(pool, &plain).map_err(|source| EnvelopeError::Sealed { run, source })?;
+    let (run, attempt) = (payload.run, payload.attempt);
+    let plain = serde_json::to_vec(payload).map_err(|source| EnvelopeError::Payload {
+        run,
+        attempt,
+        source,
+    })?;
+    let sealed = seal::seal(pool, &plain).map_err(|source| EnvelopeError::Sealed {
+        run,
+        attempt,
+        source,
+    })?;
     let claims = EnvelopeClaims {
         v: VERSION,
         run,
@@ -191,16 +230,18 @@ pub fn issue(
 pub fn verify(run: &SealedRun, expected: &Expected<'_>) -> Result<VerifiedEnvelope, EnvelopeError> {
     let claims: EnvelopeClaims =
         jws::verify_ed(&run.envelope, expected.server_keys).map_err(EnvelopeError::Signature)?;
-    let run_id = claims.run;
+    let (run, attempt) = (claims.run, claims.attempt);
     if claims.v != VERSION {
         return Err(EnvelopeError::Version {
-            run: run_id,
+            run,
+            attempt,
             found: claims.v,
         });
     }
     let addressed = |what, found: String, ours: String| {
         let wrong = EnvelopeError::Addressee {
-            run: run_id,
+            run,
+            attempt,
             what,
             found: found.clone(),
             ours: ours.clone(),
@@ -216,24 +257,29 @@ pub fn verify(run: &SealedRun, expected: &Expected<'_>) -> Result<VerifiedEnvelo
     if let Some(now) = expected.now {
         check_time(&claims, now)?;
     }
-    let swapped = |_| EnvelopeError::Swapped { run: run_id };
+    let swapped = |_| EnvelopeError::Swapped { run, attempt };
     let sealed = STANDARD.decode(&run.sealed).map_err(swapped)?;
     if Digest::of(&sealed) != claims.sealed {
-        return Err(EnvelopeError::Swapped { run: run_id });
+        return Err(EnvelopeError::Swapped { run, attempt });
     }
     Ok(VerifiedEnvelope { claims, sealed })
 }
 
 fn check_time(claims: &EnvelopeClaims, now: i64) -> Result<(), EnvelopeError> {
-    let run = claims.run;
+    let (run, attempt) = (claims.run, claims.attempt);
     let late = now.saturating_sub(claims.exp);
     if late > CLOCK_ALLOWANCE {
-        return Err(EnvelopeError::Expired { run, seconds: late });
+        return Err(EnvelopeError::Expired {
+            run,
+            attempt,
+            seconds: late,
+        });
     }
     let early = claims.iat.saturating_sub(now);
     if early > CLOCK_ALLOWANCE {
         return Err(EnvelopeError::Future {
             run,
+            attempt,
             seconds: early,
         });
     }
@@ -251,12 +297,24 @@ impl VerifiedEnvelope {
     /// # Errors
     /// See [`EnvelopeError`].
     pub fn open(&self, key: &PoolKey) -> Result<RunPayload, EnvelopeError> {
-        let run = self.claims.run;
-        let plain = seal::open(key, &self.sealed, MAX_PAYLOAD)
-            .map_err(|source| EnvelopeError::Sealed { run, source })?;
-        let payload: RunPayload = serde_json::from_slice(&plain)
-            .map_err(|source| EnvelopeError::Payload { run, source })?;
-        let disagree = |field| EnvelopeError::Disagree { run, field };
+        let (run, attempt) = (self.claims.run, self.claims.attempt);
+        let plain =
+            seal::open(key, &self.sealed, MAX_PAYLOAD).map_err(|source| EnvelopeError::Sealed {
+                run,
+                attempt,
+                source,
+            })?;
+        let payload: RunPayload =
+            serde_json::from_slice(&plain).map_err(|source| EnvelopeError::Payload {
+                run,
+                attempt,
+                source,
+            })?;
+        let disagree = |field| EnvelopeError::Disagree {
+            run,
+            attempt,
+            field,
+        };
         let same = [
             (payload.run == run, "run"),
             (payload.attempt == self.claims.attempt, "attempt"),
