@@ -227,9 +227,9 @@ pub fn issue(
 ///
 /// # Errors
 /// See [`EnvelopeError`].
-pub fn verify(run: &SealedRun, expected: &Expected<'_>) -> Result<VerifiedEnvelope, EnvelopeError> {
+pub fn verify(arrived: &SealedRun, expected: &Expected<'_>) -> Result<VerifiedEnvelope, EnvelopeError> {
     let claims: EnvelopeClaims =
-        jws::verify_ed(&run.envelope, expected.server_keys).map_err(EnvelopeError::Signature)?;
+        jws::verify_ed(&arrived.envelope, expected.server_keys).map_err(EnvelopeError::Signature)?;
     let (run, attempt) = (claims.run, claims.attempt);
     if claims.v != VERSION {
         return Err(EnvelopeError::Version {
@@ -258,7 +258,7 @@ pub fn verify(run: &SealedRun, expected: &Expected<'_>) -> Result<VerifiedEnvelo
         check_time(&claims, now)?;
     }
     let swapped = |_| EnvelopeError::Swapped { run, attempt };
-    let sealed = STANDARD.decode(&run.sealed).map_err(swapped)?;
+    let sealed = STANDARD.decode(&arrived.sealed).map_err(swapped)?;
     if Digest::of(&sealed) != claims.sealed {
         return Err(EnvelopeError::Swapped { run, attempt });
     }
