@@ -54,10 +54,10 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`] when the end could not be recorded.
 pub async fn run(paths: Paths) -> Result<WorkerEnd, RunError> {
-    let mut facts = Facts::open(&paths.spool)?;
-    let worker = std::env::current_exe().map_err(RunError::Worker)?;
     let processes = Processes::start().map_err(RunError::Signals)?;
     stop_on_signals(&processes)?;
+    let mut facts = Facts::open(&paths.spool)?;
+    let worker = std::env::current_exe().map_err(RunError::Worker)?;
     let bell = Arc::<Bell>::default();
     let (link, mut heard) = Link::start(paths.io.join(SOCKET), Arc::clone(&bell));
     let end = match order(&link, &mut heard, &processes).await {

@@ -157,7 +157,7 @@ impl Link {
             .expect("invariant: a request is dropped only when answered")
     }
 
-    /// Waits until what must not be lost (writes, unlocks) is answered, at most `patience` long, and
+    /// Waits until what must not be lost (writes, locks, unlocks) is answered, at most `patience` long, and
     /// for a moment until the last bell is sent.
     pub async fn settle(&self, patience: Duration) {
         self.until(patience, || !self.shared.lock().owes()).await;
@@ -234,12 +234,12 @@ impl State {
         }
     }
 
+    /// Whether a request is open whose answer matters even when nobody waits for it. A lock does: it has
+    /// to be given back.
     fn owes(&self) -> bool {
-        let kept = |op: &StateOp| match op {
-            StateOp::Write { .. } | StateOp::Unlock => true,
-            StateOp::Read | StateOp::Lock => false,
-        };
-        self.requests.values().any(|request| kept(&request.op))
+        self.requests
+            .values()
+            .any(|request| request.op != StateOp::Read)
     }
 }
 
