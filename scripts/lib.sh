@@ -59,18 +59,22 @@ start() {
 # stop_started NAME PID [SECONDS]: SIGTERM, then SIGKILL after a grace. Harmless when it has ended already.
 stop_started() {
     local name=$1 pid=$2 deadline=$((SECONDS + ${3:-20}))
-    kill -0 "$pid" 2>/dev/null || return 0
-    kill -TERM "$pid" 2>/dev/null || return 0
-    while kill -0 "$pid" 2>/dev/null; do
+    running "$pid" || return 0
+    signal TERM "$pid"
+    while running "$pid"; do
         if ((SECONDS >= deadline)); then
             say "$name (process $pid) did not end on SIGTERM; killing it"
-            kill -KILL "$pid" 2>/dev/null || true
+            signal KILL "$pid"
             break
         fi
         sleep 0.1
     done
     wait "$pid" 2>/dev/null || true
 }
+
+# running PID: a process that has ended but is not yet waited for does not count.
+running() { [[ -r /proc/$1/stat && $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) != [ZX]* ]]; }
+signal() { kill "-$1" "$2" 2>/dev/null || as_root kill "-$1" "$2" 2>/dev/null || true; }
 
 # --- waiting -------------------------------------------------------------------------------------------------
 
@@ -93,7 +97,7 @@ wait_started() {
     local deadline=$((SECONDS + $1)) what=$2 pid=$3 log=$4
     shift 4
     until "$@" >/dev/null 2>&1; do
-        if ! kill -0 "$pid" 2>/dev/null || ((SECONDS >= deadline)); then
+        if ! running "$pid" || ((SECONDS >= deadline)); then
             say "the end of $log:"
             tail -n 20 "$log" >&2 || true
             die "$what did not come up"
@@ -167,19 +171,24 @@ need_c_toolchain() { need gcc:gcc libc6-dev:/usr/include/stdio.h; }
 
 # --- Docker --------------------------------------------------------------------------------------------------
 
-# docker_up: makes `docker info` work: uses the daemon that answers, else installs and starts one, which is
-# ended at exit. Needs root.
+# docker_up: makes a Docker daemon answer: uses the one that does, else installs and starts one, which is ended
+# at exit. Without root it is started through sudo.
 docker_up() {
     docker_answers && return 0
     need docker.io:dockerd docker.io:docker iptables:iptables
     docker_answers && return 0
-    local log=${TMPDIR:-/tmp}/gantry-dockerd.log
+    local log=${TMPDIR:-/tmp}/gantry-dockerd.log pidfile
     say "starting dockerd (no Docker daemon answers); its log: $log"
-    start dockerd "$log" dockerd --live-restore
+    pidfile=$(mktemp -u "${TMPDIR:-/tmp}/gantry-dockerd.XXXXXX")
+    if ((EUID == 0)); then
+        start dockerd "$log" env "PATH=$PATH:/usr/sbin:/sbin" dockerd --live-restore --pidfile "$pidfile"
+    else
+        start dockerd "$log" sudo env "PATH=$PATH:/usr/sbin:/sbin" dockerd --live-restore --pidfile "$pidfile"
+    fi
     wait_started 60 dockerd "$STARTED_PID" "$log" docker_answers
 }
 
-docker_answers() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+docker_answers() { command -v docker >/dev/null && as_root docker info >/dev/null 2>&1; }
 
 # registry_up DIR: starts a registry on a loopback port; leaves host:port in $REGISTRY.
 registry_up() {

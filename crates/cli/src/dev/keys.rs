@@ -103,14 +103,8 @@ async fn server(place: &Place, args: &[&str]) -> anyhow::Result<Secret> {
 }
 
 async fn server_on_data(place: &Place, args: &[&str]) -> anyhow::Result<Secret> {
-    let (data, master) = (place.server_data(), place.master_key());
-    let place_args = [
-        "--data-dir",
-        text(&data)?,
-        "--master-key-file",
-        text(&master)?,
-    ];
-    server(place, &[args, &place_args].concat()).await
+    let data = place.server_data();
+    server(place, &[args, &["--data-dir", text(&data)?]].concat()).await
 }
 
 async fn output(name: &str, command: &mut Command) -> anyhow::Result<Secret> {

@@ -37,7 +37,7 @@ pub fn server(place: &Place, args: &DevArgs) -> anyhow::Result<Child> {
         "--public-url",
         &place.url(),
     ]);
-    if let Some(prefixes) = source_prefixes(args)? {
+    if let Some(prefixes) = source_prefixes(args, ",")? {
         command.env("GANTRY_SOURCE_FILE_PREFIXES", prefixes);
     }
     start("gantry-server", command)
@@ -58,11 +58,15 @@ pub fn launcher(place: &Place, args: &DevArgs, trust: &str) -> anyhow::Result<Ch
         )
         .env("GANTRY_DATA_DIR", place.launcher_data())
         .env("GANTRY_WORKER_TRUST_KEYS", trust);
-    if let Some(prefixes) = source_prefixes(args)? {
+    if let Some(prefixes) = source_prefixes(args, ":")? {
         command.env("GANTRY_SOURCE_FILE_PREFIXES", prefixes);
     }
     if !args.allow_registries.is_empty() {
-        command.env("GANTRY_ALLOWED_REGISTRIES", args.allow_registries.join(","));
+        // The leading `+` keeps the known registries.
+        command.env(
+            "GANTRY_ALLOWED_REGISTRIES",
+            format!("+,{}", args.allow_registries.join(",")),
+        );
     }
     if let Some(image) = &args.runner_image {
         command.env("SPACELIFT_DEFAULT_RUNNER_IMAGE", image);
@@ -70,7 +74,8 @@ pub fn launcher(place: &Place, args: &DevArgs, trust: &str) -> anyhow::Result<Ch
     start("gantry-launcher", command)
 }
 
-fn source_prefixes(args: &DevArgs) -> anyhow::Result<Option<String>> {
+/// The allowed directories; server and launcher read lists of them with different separators.
+fn source_prefixes(args: &DevArgs, separator: &str) -> anyhow::Result<Option<String>> {
     let mut prefixes = Vec::new();
     for dir in &args.allow_source_dirs {
         let full = std::fs::canonicalize(dir);
@@ -78,7 +83,7 @@ fn source_prefixes(args: &DevArgs) -> anyhow::Result<Option<String>> {
             full.with_context(|| format!("cannot open the source directory `{}`", dir.display()))?;
         prefixes.push(full.display().to_string());
     }
-    Ok((!prefixes.is_empty()).then(|| prefixes.join(",")))
+    Ok((!prefixes.is_empty()).then(|| prefixes.join(separator)))
 }
 
 fn start(name: &'static str, mut command: Command) -> anyhow::Result<Child> {

@@ -1,0 +1,102 @@
+# shellcheck shell=bash disable=SC2034  # variables that the functions leave are read by the caller
+# A whole Gantry on this machine, from nothing: registry, image, keys, server, pool, launcher.
+#
+# Sourced after scripts/lib.sh by scripts/demo and scripts/bench. Takes $BIN (directory of the programs), gives
+# a running system below $WORK and the CLI logged in to it. Never: a secret in an argument, a file that others
+# may read beside the demo repository.
+
+# system_dirs: $WORK with keys, data and repositories. Runs fetch the repositories as an unprivileged user,
+# so the way to them is open and everything else is closed.
+system_dirs() {
+    WORK=$(mktemp -d "${TMPDIR:-/tmp}/gantry.XXXXXX")
+    at_exit rm -rf "$WORK"
+    mkdir -m 0700 "$WORK/keys" "$WORK/server" "$WORK/launcher" "$WORK/logs" "$WORK/cli"
+    mkdir -m 0755 "$WORK/repos"
+    chmod 0711 "$WORK"
+    export GANTRY_CONFIG_DIR=$WORK/cli
+    unset SPACELIFT_API_KEY_ENDPOINT SPACELIFT_API_KEY_ID SPACELIFT_API_KEY_SECRET GANTRY_PROFILE GANTRY_OUTPUT
+}
+
+# system_image: the runner image in a loopback registry; leaves $IMAGE and $IMAGE_DIGEST.
+system_image() {
+    registry_up "$WORK"
+    IMAGE=$REGISTRY/gantry-runner:demo
+    "$GANTRY_ROOT/runner-image/build-local" --tag "$IMAGE" >/dev/null
+    docker push --quiet "$IMAGE" >/dev/null
+    IMAGE_DIGEST=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$IMAGE" |
+        sed -n "s|^$REGISTRY/gantry-runner@||p")
+    [[ $IMAGE_DIGEST == sha256:* ]] || die "the registry gave no digest for $IMAGE"
+    # The run has to fetch it by its digest, so nothing of this name stays in the daemon.
+    docker image rm "$IMAGE" >/dev/null
+    docker image rm "$REGISTRY/gantry-runner@$IMAGE_DIGEST" >/dev/null 2>&1 || true
+    at_exit forget_image
+    say "image: $REGISTRY/gantry-runner@$IMAGE_DIGEST"
+}
+
+forget_image() { docker image rm "$REGISTRY/gantry-runner@$IMAGE_DIGEST" >/dev/null 2>&1 || true; }
+
+# system_server: master key, API key, release key, signed worker; the server on a loopback port.
+system_server() {
+    local log=$WORK/logs/server.log key
+    umask 077
+    "$BIN/gantry-server" master-key generate >"$WORK/keys/master.key"
+    key=$("$BIN/gantry-server" api-key create --data-dir "$WORK/server" --name demo --role admin --output json)
+    "$BIN/gantry" release keygen --out "$WORK/keys/release.pem" --output json >"$WORK/keys/release.json"
+    "$BIN/gantry" release sign --key "$WORK/keys/release.pem" --binary "$BIN/gantry-worker" --out "$WORK/worker.manifest"
+    "$BIN/gantry-server" worker add --data-dir "$WORK/server" \
+        --manifest "$WORK/worker.manifest" --binary "$BIN/gantry-worker" >/dev/null
+    SERVER_URL=http://127.0.0.1:$(free_port)
+    GANTRY_SOURCE_FILE_PREFIXES=$WORK/repos start gantry-server "$log" "$BIN/gantry-server" serve \
+        --data-dir "$WORK/server" --master-key-file "$WORK/keys/master.key" \
+        --listen "${SERVER_URL#http://}" --public-url "$SERVER_URL"
+    SERVER_PID=$STARTED_PID
+    wait_started 30 gantry-server "$SERVER_PID" "$log" curl -fsS --noproxy '*' "$SERVER_URL/readyz"
+    jq -r .secret <<<"$key" | "$BIN/gantry" login --endpoint "$SERVER_URL" \
+        --key-id "$(jq -r .id <<<"$key")" --key-secret-file - demo
+    umask 022
+}
+
+# system_pool: a key and a signing request as operators make them; leaves $POOL.
+system_pool() {
+    openssl req -new -newkey rsa:4096 -nodes -batch -subj /CN=gantry-demo \
+        -keyout "$WORK/keys/pool.pem" -out "$WORK/keys/pool.csr" 2>/dev/null
+    POOL=$("$BIN/gantry" pool create --name demo --csr "$WORK/keys/pool.csr" \
+        --token-file "$WORK/keys/pool.token" --output json | jq -r .id)
+}
+
+# system_launcher [NAME]: a launcher of the pool; its credentials go through its environment.
+system_launcher() {
+    local name=${1:-launcher} before
+    local log=$WORK/logs/$name.log
+    install -d -m 0700 "$WORK/$name"
+    before=$(launchers)
+    SPACELIFT_TOKEN=$(<"$WORK/keys/pool.token") \
+        SPACELIFT_POOL_PRIVATE_KEY=$(base64 -w0 <"$WORK/keys/pool.pem") \
+        SPACELIFT_DEFAULT_RUNNER_IMAGE=$IMAGE \
+        GANTRY_DATA_DIR=$WORK/$name \
+        GANTRY_WORKER_TRUST_KEYS=$(jq -r .publicKey "$WORK/keys/release.json") \
+        GANTRY_ALLOWED_REGISTRIES=$REGISTRY \
+        GANTRY_SOURCE_FILE_PREFIXES=$WORK/repos \
+        start gantry-launcher "$log" "$BIN/gantry-launcher"
+    LAUNCHER_PID=$STARTED_PID
+    wait_started 60 gantry-launcher "$LAUNCHER_PID" "$log" launchers_above "$before"
+}
+
+launchers() { "$BIN/gantry" pool list --output json | jq -s '[.[].workers[]] | length'; }
+launchers_above() { (($(launchers) > $1)); }
+
+# system_needs: the programs that all of this calls.
+system_needs() {
+    need git:git openssl:openssl curl:curl jq:jq ca-certificates:/etc/ssl/certs/ca-certificates.crt
+}
+
+# system_build PROFILE: builds the four programs; leaves $BIN.
+system_build() {
+    local profile=$1 dir=$1
+    [[ $profile != dev ]] || dir=debug
+    need_c_toolchain
+    cargo_settings
+    BIN=$BIN_DIR/$dir
+    (cd "$GANTRY_ROOT" && cargo build --locked --profile "$profile" --target "$RUST_TARGET" \
+        -p gantry-launcher -p gantry-server -p gantry-worker -p gantry --bins)
+}
