@@ -2,6 +2,10 @@
 //!
 //! Takes the built executable and a `terraform` on `PATH`, gives verdicts. Never: a skipped test where
 //! the tool is missing, or a sleep where a condition can be waited for.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers fail like the test itself"
+)]
 
 mod launcher;
 mod world;

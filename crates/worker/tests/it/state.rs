@@ -127,8 +127,6 @@ fn a_lock_whose_tool_was_killed_is_given_back() {
     let world = managed(CODE);
     let launcher = Launcher::new(&world.at("io"), world.order.clone());
     launcher.set(|seen| seen.hold_state = Some(is_lock));
-    let world =
-        world.hooks(|hooks| hooks.before_plan = vec!["(sleep 1000 >/dev/null 2>&1) &".into()]);
     let running = world.start_with(launcher);
     running
         .launcher
@@ -150,7 +148,11 @@ fn a_lock_whose_tool_was_killed_is_given_back() {
         "{}",
         ended.message()
     );
-    assert_eq!(ended.launcher.get(|seen| seen.lock.clone()), None);
+    ended.launcher.get(|seen| {
+        assert_eq!(seen.lock, None);
+        let unlocks = seen.state_ids(|op| *op == StateOp::Unlock);
+        assert_eq!(unlocks.len(), 1);
+    });
 }
 
 #[test]

@@ -10,18 +10,22 @@ use nix::unistd::Pid;
 use crate::launcher::Reply;
 use crate::world::{CODE, Running, World};
 
-/// A tool that plans and applies slowly, counts interrupts, and goes on until the file `go` appears. Its
-/// child counts too: it must get none.
+/// A tool that counts interrupts and goes on until the file `go` appears.
 const COUNTING: &str = r#"
-case $1 in version) echo Terraform v1.0.0; exit;; init) exit;; show) echo '{"format_version":"1"}'; exit;; esac
-sh -c 'trap "echo child got a signal" INT; while [ ! -e ../go ]; do sleep 0.02; done' &
-child=$!
+case $1 in version) echo Terraform v1.0.0; exit;; init) exit;; esac
 signals=0
 trap 'signals=$((signals + 1)); echo signal $signals' INT
 echo ready
 while [ ! -e ../go ]; do sleep 0.02; done
-wait $child
 echo "$signals signals"
+exit 1
+"#;
+
+/// A tool with a child in front, in its own process group: whoever gets an interrupt says so.
+const WITH_CHILD: &str = r#"
+case $1 in version) echo Terraform v1.0.0; exit;; init) exit;; esac
+trap 'echo the tool got it' INT
+sh -c 'trap "echo the child got it" INT; echo ready; while [ ! -e ../go ]; do sleep 0.02; done'
 exit 1
 "#;
 
@@ -66,6 +70,20 @@ fn the_tool_gets_exactly_one_interrupt() {
     for part in ["`terraform plan` got one interrupt", "lock"] {
         assert!(ended.message().contains(part), "{}", ended.message());
     }
+}
+
+#[test]
+fn the_tools_children_get_no_interrupt() {
+    let world = World::with_tool(RunType::Proposed, WITH_CHILD);
+    let running = world.start();
+    running.wait_for_log(2, "ready");
+    interrupt(&running);
+    reconnect(&running);
+    std::fs::write(world.at("workspace/go"), "").unwrap();
+    let ended = running.wait();
+    let log = String::from_utf8(world.log(2)).unwrap();
+    assert_eq!(log, "ready\nthe tool got it\n");
+    assert!(matches!(ended.end(), WorkerEnd::Stopped { .. }));
 }
 
 #[test]
