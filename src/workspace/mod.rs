@@ -1,0 +1,28 @@
+//! What a run has on the host's disk: its directories, files, packed workspace, spool, and the worker binary.
+//!
+//! Takes the data directory and names; gives paths, streams and facts. Never: a link followed in a directory
+//! that a run has written to, a path used where a directory handle will do, or ownership changed after a
+//! stranger's code had the directory.
+//!
+//! Every step into such a directory goes one name at a time with no-follow, from a handle ([`beneath`]): what
+//! a run renames or links meanwhile can't lead out of it.
+
+mod beneath;
+mod binary;
+mod dirs;
+mod files;
+mod layout;
+mod pack;
+mod remove;
+mod spool;
+mod unpack;
+
+pub use beneath::Owner;
+pub use binary::{StoreError, WorkerStore};
+pub use dirs::{DataDir, DirsError, RunDirs, SOCKET_NAME};
+pub use files::{FileError, LaidFile, MAX_MOUNTED_FILE, check_path, lay_files};
+pub use layout::{Bounds, CONTAINER_ROOT, LinkRule};
+pub use pack::{PackError, PackReport, pack};
+pub use remove::{Leftover, remove_tree};
+pub use spool::{LogRead, SpoolError, SpoolReader};
+pub use unpack::{UnpackError, UnpackReport, unpack};
