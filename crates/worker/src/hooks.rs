@@ -119,7 +119,7 @@ pub fn shell(env: &Environment) -> Option<PathBuf> {
 pub fn no_shell(env: &Environment) -> String {
     let path = env.get("PATH").unwrap_or_default().display();
     format!(
-        "the image has no shell: `sh` is not in its PATH (`{path}`) nor at `/bin/sh`; use an image with a shell or remove the hooks"
+        "the image has no shell, which hooks and tasks need: `sh` is not in its PATH (`{path}`) nor at `/bin/sh`; use an image that has one"
     )
 }
 

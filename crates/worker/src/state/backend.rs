@@ -49,11 +49,12 @@ pub fn ensure(directory: &Path) -> Result<(), BackendError> {
         .create_new(true)
         .mode(0o600)
         .custom_flags(flags);
-    let written = create
-        .open(&path)
-        .and_then(|mut file| file.write_all(CONTENT.as_bytes()));
-    match written {
-        Ok(()) => Ok(()),
+    match create.open(&path) {
+        Ok(mut file) => file.write_all(CONTENT.as_bytes()).map_err(|source| {
+            // Half a file would look like somebody else's the next time.
+            let _ = std::fs::remove_file(&path);
+            BackendError::Write { path, source }
+        }),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => keep(path, flags),
         Err(source) => Err(BackendError::Write { path, source }),
     }
