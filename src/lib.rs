@@ -3,16 +3,20 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod identity;
-pub mod journal;
-pub mod link;
-pub mod session;
 pub mod token;
+pub mod identity;
+pub mod session;
+pub mod journal;
 pub mod engine;
 pub mod image;
+pub mod workspace;
 pub mod container;
+pub mod link;
+pub mod mask;
+pub mod ship;
 
 pub mod backoff;
 pub mod durable;
 pub mod exit;
 pub mod report;
+pub mod shutdown;

@@ -1,2 +1,97 @@
-//! placeholder
-fn main() {}
+//! The story of the launcher process: settings, logging, joining the pool, runs, the exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use gantry_launcher::config::{Config, Environment, LogConfig, VARIABLES};
+use gantry_launcher::exit::Exit;
+use gantry_launcher::report::Chain;
+use gantry_launcher::shutdown::Signals;
+use gantry_launcher::start::{Ready, start};
+use gantry_launcher::supervisor::Supervisor;
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+/// Runs Terraform and OpenTofu in isolated containers on this host. Everything is set by environment
+/// variables; see below.
+#[derive(Parser)]
+#[command(version, after_long_help = variables())]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    let Arguments {} = Arguments::parse();
+    gantry_net::install_crypto();
+    log_to_stderr(&LogConfig::read(&Environment));
+    let config = match Config::read(&Environment) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                error!("{mistake}");
+            }
+            return Exit::BadConfig.into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(live(config));
+            // Tasks that still talk to a server that is away must not hold the process.
+            runtime.shutdown_background();
+            exit.into()
+        }
+        Err(error) => {
+            error!(error = %Chain(&error), "the asynchronous runtime can't start");
+            Exit::Failed.into()
+        }
+    }
+}
+
+async fn live(config: Config) -> Exit {
+    info!(version = env!("CARGO_PKG_VERSION"), "gantry-launcher");
+    let signals = match Signals::take() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
+    };
+    let capacity = config.capacity;
+    let Ready { host, own } = match start(config).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            let exit = failed(&error);
+            return match () {
+                () if error.is_configuration() => Exit::BadConfig,
+                () if error.is_refusal() => Exit::Refused,
+                () => exit,
+            };
+        }
+    };
+    let ended = Supervisor::new(host, capacity).run(signals).await;
+    drop(own);
+    ended.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &dyn std::error::Error) -> Exit {
+    error!("{}", Chain(error));
+    Exit::Failed
+}
+
+fn log_to_stderr(config: &LogConfig) {
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.json {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.init();
+    }
+}
+
+fn variables() -> String {
+    let mut text = String::from("Variables:\n");
+    for variable in VARIABLES {
+        let default = match variable.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        text.push_str(&format!("  {}\n      {}{default}\n", variable.name, variable.meaning));
+    }
+    text
+}

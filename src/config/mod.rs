@@ -16,6 +16,9 @@ pub use env::{Environment, Source, VARIABLES, Variable};
 pub use parse::Mistake;
 use parse::Reader;
 
+use crate::container::Network;
+use crate::image::Allowlist;
+
 /// Everything that the environment decides.
 #[derive(Debug)]
 pub struct Config {
@@ -27,8 +30,10 @@ pub struct Config {
     pub metadata: BTreeMap<String, String>,
     /// Image of stacks that name none.
     pub default_image: Option<String>,
-    /// Where images may come from, as given; `None` for the built-in list.
-    pub registries: Option<String>,
+    /// Where images may come from.
+    pub registries: Allowlist,
+    /// Address of the Docker Engine; `None` for the local socket.
+    pub docker_host: Option<String>,
     /// Docker client configuration directory.
     pub docker_config: Option<PathBuf>,
     /// The launcher's own directory.
@@ -44,7 +49,7 @@ pub struct Config {
     /// What a run container may use.
     pub limits: RunLimits,
     /// Network of run containers.
-    pub network: String,
+    pub network: Network,
     /// OCI runtime of run containers.
     pub runtime: Option<String>,
     /// Log bytes kept on disk per run.
@@ -61,7 +66,7 @@ pub struct RunLimits {
     /// CPUs.
     pub cpus: f64,
     /// Processes.
-    pub pids: u64,
+    pub pids: u32,
     /// Size of /tmp in bytes.
     pub tmp: u64,
 }
@@ -99,7 +104,8 @@ impl Config {
             pool_key: read.required_secret(env::POOL_KEY),
             metadata: read.tags(env::METADATA),
             default_image: source.get(env::DEFAULT_IMAGE),
-            registries: source.get(env::REGISTRIES),
+            registries: read.registries(env::REGISTRIES),
+            docker_host: source.get("DOCKER_HOST"),
             docker_config: source.get(env::DOCKER_CONFIG).map(PathBuf::from),
             data_dir: read.absolute_path(env::DATA_DIR, "/var/lib/gantry-launcher"),
             trust_keys: read.keys(env::TRUST_KEYS),
@@ -120,7 +126,7 @@ fn limits(read: &mut Reader<'_>) -> RunLimits {
     RunLimits {
         memory: u64::from(read.number(env::MEMORY, 2048, 64..=1 << 22)) << 20,
         cpus: read.decimal(env::CPUS, 2.0, 0.1..=1024.0),
-        pids: u64::from(read.number(env::PIDS, 1024, 16..=1 << 20)),
+        pids: read.number(env::PIDS, 1024, 16..=1 << 20),
         tmp: u64::from(read.number(env::TMP, 1024, 16..=1 << 20)) << 20,
     }
 }
@@ -145,11 +151,11 @@ mod tests {
     #[test]
     fn the_defaults_are_the_documented_ones() {
         let config = Config::read(&source(&[])).unwrap();
-        assert_eq!(config.network, "bridge");
+        assert_eq!(config.network.as_str(), "bridge");
         assert_eq!(config.capacity, 1);
         assert_eq!(config.limits.memory, 2 << 30);
         assert!(!config.keep_containers);
-        assert!(config.registries.is_none());
+        assert_eq!(config.registries, Allowlist::well_known());
     }
 
     #[test]
@@ -200,6 +206,16 @@ mod tests {
             );
         }
         assert!(Config::read(&source(&[(env::NETWORK, "runs_net-1")])).is_ok());
+    }
+
+    #[test]
+    fn registries_replace_or_extend_the_default() {
+        let read = |value| Config::read(&source(&[(env::REGISTRIES, value)])).map(|c| c.registries);
+        let only = read("127.0.0.1:5000").unwrap();
+        assert!(only.admit("127.0.0.1:5000/a:1").is_ok() && only.admit("ghcr.io/a/b:1").is_err());
+        let more = read("+, 127.0.0.1:5000").unwrap();
+        assert!(more.admit("127.0.0.1:5000/a:1").is_ok() && more.admit("ghcr.io/a/b:1").is_ok());
+        assert!(read("https://ghcr.io").is_err());
     }
 
     #[test]

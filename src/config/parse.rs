@@ -9,6 +9,8 @@ use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
 
 use super::env::Source;
+use crate::container::Network;
+use crate::image::Allowlist;
 
 /// One variable's mistake.
 #[derive(Debug, thiserror::Error)]
@@ -173,15 +175,25 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A Docker network that is a run's own: joining the host's or another container's is refused.
-    pub(super) fn network(&mut self, name: &str) -> String {
-        let network = self.source.get(name).unwrap_or_else(|| "bridge".to_owned());
-        let plain = network
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-        if !plain || network.eq_ignore_ascii_case("host") {
-            self.wrong(name, format_args!("`{network}` is not allowed: run containers never share a network namespace; name a Docker network"));
-        }
-        network
+    pub(super) fn network(&mut self, name: &str) -> Network {
+        let Some(text) = self.source.get(name) else { return Network::default() };
+        Network::parse(&text).unwrap_or_else(|error| {
+            self.wrong(name, error);
+            Network::default()
+        })
+    }
+
+    /// The built-in list, another one, or (with `+` first) both.
+    pub(super) fn registries(&mut self, name: &str) -> Allowlist {
+        let Some(text) = self.source.get(name) else { return Allowlist::well_known() };
+        let more = text.trim().strip_prefix('+').map(|rest| rest.trim_start_matches(','));
+        let list = match more {
+            Some(more) => Allowlist::well_known().with(more.split(',')),
+            None => Allowlist::new(text.split(',')),
+        };
+        list.unwrap_or_else(|error| {
+            self.wrong(name, error);
+            Allowlist::well_known()
+        })
     }
 }

@@ -101,6 +101,18 @@ impl Allowlist {
         Self::new(DEFAULT).expect("invariant: the built-in entries are valid (see the tests)")
     }
 
+    /// This list and `more`.
+    ///
+    /// # Errors
+    /// As [`Allowlist::new`].
+    pub fn with<'a>(
+        mut self,
+        more: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidEntry> {
+        self.entries.extend(Self::new(more)?.entries);
+        Ok(self)
+    }
+
     /// The entry that lets `reference` in, if one does.
     pub(super) fn entry_for(&self, reference: &Reference) -> Option<&str> {
         self.entries

@@ -56,6 +56,13 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The server said by itself that a lease is no longer ours.
+    pub(crate) fn lost() -> Self {
+        let message = "the lease is no longer this launcher's".to_owned();
+        let problem = Problem { code: ProblemCode::StaleAttempt, message };
+        Self::Refused { endpoint: "(lease renewal)".to_owned(), problem }
+    }
+
     /// The refusal's code, if it is one.
     pub fn code(&self) -> Option<ProblemCode> {
         match self {
@@ -67,7 +74,8 @@ impl CallError {
     /// Whether the same request may succeed later: the server is away, overloaded or out of disk.
     pub fn is_passing(&self) -> bool {
         match self.code() {
-            None => true,
+            // A log offset that does not fit is answered 409 without a problem; asking again changes nothing.
+            None => !self.is_conflict(),
             Some(code) => matches!(
                 code,
                 ProblemCode::Internal
@@ -76,6 +84,12 @@ impl CallError {
                     | ProblemCode::Session
             ),
         }
+    }
+
+    /// Whether the server's log is at another offset than the request assumed.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Garbage { status: 409, .. })
+            || self.code() == Some(ProblemCode::Conflict)
     }
 
     /// The code of a refusal that ends this process's session for good.

@@ -1,0 +1,379 @@
+//! A container that runs: facts, questions, stop requests, and its end.
+//!
+//! `select!` only collects; each event is handled by a synchronous function, so that nothing is cancelled
+//! half-way.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use gantry_protocol::control::run::{GrantAnswer, Lease};
+use gantry_protocol::socket::{FromLauncher, Phase, StateOp, StopKind};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::course::{Course, Step};
+use super::outcome::EndedByUs;
+use super::reporter::{Reported, Reporter};
+use super::{Halt, Job, StopReason};
+use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
+use crate::journal::{GrantRecord, Progress, Started};
+use crate::link::{Event, Handle, Link};
+use crate::report::Chain;
+use crate::session::CallError;
+use crate::workspace::SpoolReader;
+
+/// Facts are looked for at least this often, should a bell be lost.
+const TICK: Duration = Duration::from_millis(500);
+
+/// After an interrupt the tool gets this long before it is killed, where it changes nothing.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The same where it changes the world: a cut apply loses data.
+const GRACE_GRANTED: Duration = Duration::from_secs(600);
+
+/// How a container's time here ended.
+pub(super) struct Attended {
+    pub(super) course: Course,
+    pub(super) exit: Exit,
+    pub(super) started: Started,
+    pub(super) ended_by_us: Option<EndedByUs>,
+}
+
+/// Both ends of a queue that this task fills through others.
+type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
+
+/// A managed-state answer on its way back to the worker.
+enum Carried {
+    Answered,
+    Refused(CallError),
+}
+
+pub(super) struct Attendance<'a> {
+    job: &'a mut Job,
+    container: ContainerId,
+    link: Link,
+    facts: SpoolReader,
+    course: Course,
+    started: Started,
+    reporter: Reporter,
+    states: HashSet<u64>,
+    carried: Channel<(u64, Carried)>,
+    kill_at: Option<Instant>,
+    ended_by_us: Option<EndedByUs>,
+    lost: Option<CallError>,
+}
+
+impl<'a> Attendance<'a> {
+    pub(super) fn new(
+        job: &'a mut Job,
+        container: ContainerId,
+        link: Link,
+        facts: SpoolReader,
+        course: Course,
+        started: Started,
+    ) -> Self {
+        let reporter = Reporter::start(job.host.session.clone(), job.entry.lease);
+        Self {
+            job,
+            container,
+            link,
+            facts,
+            course,
+            started,
+            reporter,
+            states: HashSet::new(),
+            carried: mpsc::unbounded_channel(),
+            kill_at: None,
+            ended_by_us: None,
+            lost: None,
+        }
+    }
+
+    /// Attends the container until it has ended and every fact of it is told.
+    pub(super) async fn until_end(mut self) -> Result<Attended, Halt> {
+        self.repeat_grants();
+        let exit = self.until_exit().await?;
+        self.read_facts()?;
+        self.settle_reports().await?;
+        if let Some(section) = self.course.unfinished() {
+            self.job.shipper.close(section, None);
+        }
+        if let Some(lost) = self.lost.take().filter(|_| !self.started.has_any_grant()) {
+            return Err(Halt::Lost(lost));
+        }
+        let Self { course, started, ended_by_us, .. } = self;
+        Ok(Attended { course, exit, started, ended_by_us })
+    }
+
+    async fn until_exit(&mut self) -> Result<Exit, Halt> {
+        let engine = self.job.host.engine.clone();
+        let container = self.container.clone();
+        let mut exit = std::pin::pin!(wait(&engine, &container));
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let kill_at = self.kill_at;
+            let kill = async move {
+                match kill_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                exit = &mut exit => return Ok(exit),
+                Some(event) = self.link.events.recv() => self.on_event(event)?,
+                Some(report) = self.reporter.reports.recv() => self.on_report(report)?,
+                Some((id, carried)) = self.carried.1.recv() => self.on_carried(id, carried),
+                Ok(()) = self.job.stop.changed() => self.on_stop(),
+                () = kill => self.kill().await,
+                _ = tick.tick() => self.read_facts()?,
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), Halt> {
+        match event {
+            Event::Connected { session } => {
+                self.started.session = Some(session);
+                self.journal()
+            }
+            Event::Bell => {
+                self.job.shipper.bell();
+                self.read_facts()
+            }
+            Event::Ask { phase } => {
+                // What happened before the question stands in the spool.
+                self.read_facts()?;
+                self.ask(phase)
+            }
+            Event::State { id, op, body } => {
+                self.carry(id, op, body);
+                Ok(())
+            }
+        }
+    }
+
+    fn read_facts(&mut self) -> Result<(), Halt> {
+        loop {
+            let facts = match self.facts.facts() {
+                Ok(facts) if facts.is_empty() => return Ok(()),
+                Ok(facts) => facts,
+                Err(error) => {
+                    self.distrust(&Chain(&error).to_string());
+                    return Ok(());
+                }
+            };
+            for fact in facts {
+                debug!(?fact, "fact");
+                match self.course.on_fact(fact) {
+                    Ok(step) => self.take(step),
+                    Err(violation) => self.distrust(&violation.to_string()),
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, step: Option<Step>) {
+        match step {
+            None => {}
+            Some(Step::Close { section, end }) => self.job.shipper.close(section, Some(end)),
+            Some(Step::Open { section }) => self.job.shipper.open(section),
+            Some(step @ (Step::Enter { .. } | Step::Grant { .. })) => self.reporter.report(step),
+        }
+    }
+
+    fn ask(&mut self, phase: Phase) -> Result<(), Halt> {
+        if self.stopping() {
+            let reason = "the run is being stopped".to_owned();
+            self.link.handle.decide(phase, FromLauncher::Deny { phase, reason });
+            return Ok(());
+        }
+        match self.course.on_ask(phase) {
+            Ok(Some(Step::Grant { section, phase, plan })) => {
+                self.record(GrantRecord { phase, section, granted: false })?;
+                self.take(Some(Step::Grant { section, phase, plan }));
+            }
+            Ok(_) => {}
+            Err(violation) => self.distrust(&violation.to_string()),
+        }
+        Ok(())
+    }
+
+    fn on_report(&mut self, report: Reported) -> Result<(), Halt> {
+        match report {
+            Reported::Known { section } => self.job.shipper.open(section),
+            Reported::Answer { section, phase, answer } => self.answer(section, phase, answer)?,
+            Reported::Refused(error) => self.lose(error),
+        }
+        Ok(())
+    }
+
+    /// The server's durable word is in; ours goes to the journal before the worker hears it.
+    fn answer(&mut self, section: u32, phase: Phase, answer: GrantAnswer) -> Result<(), Halt> {
+        let decision = match answer {
+            GrantAnswer::Granted { .. } => {
+                self.record(GrantRecord { phase, section, granted: true })?;
+                self.course.granted(phase);
+                info!(?phase, "granted");
+                FromLauncher::Grant { phase }
+            }
+            GrantAnswer::Park => FromLauncher::Park { phase },
+            GrantAnswer::Denied { reason } => FromLauncher::Deny { phase, reason },
+        };
+        self.link.handle.decide(phase, decision);
+        Ok(())
+    }
+
+    /// After a restart: what was granted is said again. What was only asked for the worker asks again, and
+    /// the server answers the same attempt and section the same.
+    fn repeat_grants(&mut self) {
+        for grant in self.started.grants.iter().filter(|grant| grant.granted) {
+            let phase = grant.phase;
+            self.course.granted(phase);
+            self.link.handle.decide(phase, FromLauncher::Grant { phase });
+        }
+    }
+
+    fn record(&mut self, record: GrantRecord) -> Result<(), Halt> {
+        self.started.grants.retain(|grant| grant.phase != record.phase);
+        self.started.grants.push(record);
+        self.journal()
+    }
+
+    fn journal(&mut self) -> Result<(), Halt> {
+        self.job.entry.progress = Progress::Started(self.started.clone());
+        Ok(self.job.host.journal.write(&self.job.entry)?)
+    }
+
+    /// Carries a managed-state request to the server; writing needs a grant, here and there.
+    fn carry(&mut self, id: u64, op: StateOp, body: Vec<u8>) {
+        if matches!(op, StateOp::Write { .. }) && !self.started.has_any_grant() {
+            warn!("the tool tries to write state without a grant; refused");
+            let why = b"writing state needs an apply, task or destroy that was granted".to_vec();
+            self.link.handle.answer_state(id, 403, why);
+            return;
+        }
+        if !self.states.insert(id) {
+            return;
+        }
+        let (session, lease) = (self.job.host.session.clone(), self.job.entry.lease);
+        let (handle, done) = (self.link.handle.clone(), self.carried.0.clone());
+        tokio::spawn(async move {
+            let carried = carry(&session, lease, &handle, id, &op, body).await;
+            // Nobody receives when the container has ended: then nobody waits for the answer either.
+            let _ = done.send((id, carried));
+        });
+    }
+
+    fn on_carried(&mut self, id: u64, carried: Carried) {
+        self.states.remove(&id);
+        if let Carried::Refused(error) = carried {
+            self.lose(error);
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.kill_at.is_some() || self.lost.is_some()
+    }
+
+    fn on_stop(&mut self) {
+        let reason = self.job.stop.borrow_and_update().clone();
+        match reason {
+            None => {}
+            Some(StopReason::Lost) => self.lose(CallError::lost()),
+            Some(reason) => self.interrupt(reason.sentence()),
+        }
+    }
+
+    fn interrupt(&mut self, why: String) {
+        if self.stopping() {
+            return;
+        }
+        let grace = if self.started.has_any_grant() { GRACE_GRANTED } else { GRACE };
+        self.job.shipper.narrator().say(format!(
+            "Stopping: {why}. The tool was interrupted once and has {} s to end.",
+            grace.as_secs()
+        ));
+        self.link.handle.stop(StopKind::Interrupt);
+        self.ended_by_us = Some(EndedByUs::Stopped(why));
+        self.kill_at = Some(Instant::now() + grace);
+    }
+
+    /// The lease is gone. What was granted goes on to its end: it may not be cut, and nobody else has it.
+    fn lose(&mut self, why: CallError) {
+        warn!(error = %Chain(&why), "the lease is lost");
+        if self.lost.is_none() && !self.started.has_any_grant() {
+            self.kill_at = Some(Instant::now());
+        }
+        self.lost.get_or_insert(why);
+    }
+
+    /// A worker that claims the impossible is not the one that was mounted.
+    fn distrust(&mut self, why: &str) {
+        error!(%why, "the container is not trusted any more");
+        self.job.shipper.narrator().say(format!("Ending the container: {why}"));
+        self.ended_by_us = Some(EndedByUs::Distrusted(why.to_owned()));
+        self.kill_at = Some(Instant::now());
+    }
+
+    async fn kill(&mut self) {
+        self.kill_at = Some(Instant::now() + GRACE);
+        self.link.handle.stop(StopKind::Kill);
+        if let Err(error) = self.job.host.engine.kill(&self.container, "SIGKILL").await {
+            warn!(error = %Chain(&error), "the container could not be killed; trying again");
+        }
+    }
+
+    /// Phases that the worker entered are told to the server before its end is.
+    async fn settle_reports(&mut self) -> Result<(), Halt> {
+        self.reporter.finish();
+        while let Some(report) = self.reporter.reports.recv().await {
+            self.on_report(report)?;
+        }
+        Ok(())
+    }
+}
+
+async fn carry(
+    session: &crate::session::Session,
+    lease: Lease,
+    handle: &Handle,
+    id: u64,
+    op: &StateOp,
+    body: Vec<u8>,
+) -> Carried {
+    match session.state(lease, op, body.into()).await {
+        Ok(answer) => {
+            handle.answer_state(id, answer.status, answer.body.to_vec());
+            Carried::Answered
+        }
+        Err(error) => {
+            let why = Chain(&error).to_string().into_bytes();
+            handle.answer_state(id, 403, why);
+            Carried::Refused(error)
+        }
+    }
+}
+
+/// Waits for a container's end across restarts of the engine.
+async fn wait(engine: &Docker, container: &ContainerId) -> Exit {
+    let mut backoff = crate::backoff::Backoff::default();
+    loop {
+        let error: EngineError = match engine.wait(container).await {
+            Ok(exit) => return exit,
+            Err(error) => error,
+        };
+        if let Ok(view) = engine.inspect(container).await
+            && let ContainerStatus::Exited(exit) = view.status
+        {
+            return exit;
+        }
+        if !error.is_transient() {
+            let gone = Some(Chain(&error).to_string());
+            return Exit { code: -1, oom_killed: false, error: gone, finished_at: String::new() };
+        }
+        let pause = backoff.wait();
+        warn!(error = %Chain(&error), "waiting for the container; trying again");
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,0 +1,258 @@
+//! One lease, from its journal entry to its reported end.
+//!
+//! Takes a journaled lease and the means of this host. Gives its end. This is the one module that knows the
+//! whole line: gates ([`gates`], [`prepare`]), the running container ([`attend`]), the end ([`ending`]).
+//! Never: a container before its journal entry, a grant before the server's durable answer, a directory
+//! removed before its content was told or stored.
+
+mod apply;
+mod attend;
+mod course;
+mod ending;
+mod gates;
+mod order;
+mod outcome;
+mod prepare;
+mod reporter;
+mod worker_binary;
+
+use std::sync::Arc;
+
+use gantry_protocol::control::run::{Gate, Lease, Outcome, RunResult};
+use gantry_protocol::crypto::{EdPublic, PoolKey};
+use tokio::sync::watch;
+use tracing::{Instrument, error, info, info_span, warn};
+
+pub use gates::{Accepted, accept};
+pub use worker_binary::{WorkerBinaries, WorkerError};
+
+use crate::container::{HostPolicy, LABEL_LAUNCHER, Names};
+use crate::engine::Docker;
+use crate::image::{Allowlist, DockerAuths, Images};
+use crate::journal::{Entry, Journal, JournalError, Progress};
+use crate::report::Chain;
+use crate::session::{CallError, Session};
+use crate::ship::Shipper;
+use crate::source::Fetcher;
+use crate::workspace::DataDir;
+
+/// The means of this host, shared by all leases.
+pub struct Host {
+    /// The server.
+    pub session: Arc<Session>,
+    /// What was promised.
+    pub journal: Journal,
+    /// Docker.
+    pub engine: Docker,
+    /// Images on it.
+    pub images: Images,
+    /// Where images may come from.
+    pub allowlist: Allowlist,
+    /// Registry logins.
+    pub auths: Option<DockerAuths>,
+    /// Image of stacks that name none.
+    pub default_image: Option<String>,
+    /// What containers look like.
+    pub policy: HostPolicy,
+    /// Run directories.
+    pub data: DataDir,
+    /// Fetches source.
+    pub fetcher: Fetcher,
+    /// Worker executables.
+    pub workers: WorkerBinaries,
+    /// Opens payloads, signs workspaces.
+    pub pool_key: PoolKey,
+    /// Keys that may sign envelopes.
+    pub server_keys: Vec<EdPublic>,
+    /// Log bytes kept per run.
+    pub spool_budget: u64,
+    /// Keep ended containers.
+    pub keep_containers: bool,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Host({})", self.session.launcher())
+    }
+}
+
+/// Why a lease has to end early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    /// A person asked for it, with this note.
+    Person(String),
+    /// This launcher was told twice to stop.
+    Shutdown,
+    /// The server says that the lease is no longer ours.
+    Lost,
+}
+
+impl StopReason {
+    fn sentence(&self) -> String {
+        match self {
+            Self::Person(note) if note.is_empty() => "a person stopped the run".to_owned(),
+            Self::Person(note) => format!("a person stopped the run: {note}"),
+            Self::Shutdown => "the launcher was told to stop at once".to_owned(),
+            Self::Lost => "the server gave the run to another launcher or ended it".to_owned(),
+        }
+    }
+}
+
+/// How a stop reaches a lease.
+pub type Stop = watch::Receiver<Option<StopReason>>;
+
+/// Why a lease did not come to an outcome of its own.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// A gate said no; nothing of the run was executed.
+    Refused(Gate, String),
+    /// It was stopped before its container started.
+    Stopped(StopReason),
+    /// The server refused this lease for good: leave no trace.
+    Lost(CallError),
+    /// This launcher failed.
+    Fault(Fault),
+}
+
+/// Failures of this launcher, not of the run.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The journal.
+    #[error("the journal can't be written")]
+    Journal(#[from] JournalError),
+}
+
+impl From<JournalError> for Halt {
+    fn from(error: JournalError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl From<CallError> for Halt {
+    fn from(error: CallError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// A lease at work.
+pub(crate) struct Job {
+    host: Arc<Host>,
+    entry: Entry,
+    stop: Stop,
+    shipper: Shipper,
+}
+
+/// Brings a lease to its end. Gives an error only when this launcher can't go on.
+///
+/// # Errors
+/// [`Fault`]: the lease stays in the journal for the next process.
+pub async fn run(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault> {
+    let lease = entry.lease;
+    let span = info_span!("run", run = %lease.run, attempt = %lease.attempt);
+    drive(host, entry, stop).instrument(span).await
+}
+
+async fn drive(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault> {
+    let lease = entry.lease;
+    let ended = match entry.progress.clone() {
+        Progress::Ended { result } => Ok(*result),
+        Progress::Accepted | Progress::Started(_) => work(&host, entry.clone(), stop).await,
+    };
+    match ended {
+        Ok(result) => report(&host, entry, result).await,
+        Err(Halt::Lost(why)) => {
+            warn!(error = %Chain(&why), "the lease is no longer ours; nothing is reported");
+            clear(&host, lease, entry.expires).await
+        }
+        Err(Halt::Fault(fault)) => Err(fault),
+        Err(Halt::Refused(..) | Halt::Stopped(_)) => {
+            unreachable!("invariant: work turns refusals and stops into results")
+        }
+    }
+}
+
+/// Opens the payload and goes through gates, container and end.
+async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, Halt> {
+    let opened = match gates::reopen(host, &entry) {
+        Ok(opened) => opened,
+        Err(message) => return Ok(plain(Outcome::Refused { gate: Gate::Envelope, message })),
+    };
+    let shipper = Shipper::start(host.session.clone(), entry.lease, opened.mask());
+    let mut job = Job { host: host.clone(), entry, stop, shipper };
+    let ended = match job.entry.progress.clone() {
+        Progress::Started(started) => job.adopt(opened, started).await,
+        Progress::Accepted | Progress::Ended { .. } => job.begin(opened).await,
+    };
+    let result = match ended {
+        Ok(result) => result,
+        Err(Halt::Refused(gate, message)) => plain(Outcome::Refused { gate, message }),
+        Err(Halt::Stopped(StopReason::Lost)) => {
+            job.shipper.abandon();
+            return Err(Halt::Lost(CallError::lost()));
+        }
+        Err(Halt::Stopped(why)) => plain(Outcome::Stopped { message: why.sentence() }),
+        Err(halt) => {
+            job.shipper.abandon();
+            return Err(halt);
+        }
+    };
+    job.shipper.narrator().say(closing_line(&result.outcome));
+    job.shipper.finish().await?;
+    Ok(result)
+}
+
+fn plain(outcome: Outcome) -> RunResult {
+    RunResult { outcome, plan: None, image: None, worker: None }
+}
+
+fn closing_line(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Succeeded => "Done.".to_owned(),
+        Outcome::Parked { .. } => "The plan waits for a decision; the workspace is sealed and stored.".to_owned(),
+        Outcome::Refused { message, .. } => format!("Refused: {message}"),
+        Outcome::Failed { message, .. } => format!("Failed: {message}"),
+        Outcome::Stopped { message } => format!("Stopped: {message}"),
+    }
+}
+
+/// Writes the end down, tells it, and clears up.
+async fn report(host: &Host, mut entry: Entry, result: RunResult) -> Result<(), Fault> {
+    entry.progress = Progress::Ended { result: Box::new(result.clone()) };
+    host.journal.write(&entry)?;
+    match host.session.result(entry.lease, &result).await {
+        Ok(taken) => info!(state = %taken.state, counted = taken.counted, "reported"),
+        Err(refused) => error!(error = %Chain(&refused), "the server does not take the result"),
+    }
+    clear(host, entry.lease, entry.expires).await
+}
+
+/// Container first, then directory, then journal: each step can be repeated by the next process.
+async fn clear(host: &Host, lease: Lease, expires: i64) -> Result<(), Fault> {
+    ending::remove_container(host, lease).await;
+    let dirs = host.data.run(lease.run, lease.attempt);
+    for leftover in host.data.remove_run(&dirs) {
+        warn!(path = %leftover.path, reason = %leftover.reason, "could not be removed");
+    }
+    let until = expires + gantry_protocol::control::envelope::CLOCK_ALLOWANCE;
+    Ok(host.journal.end(lease, until)?)
+}
+
+
+/// Names of containers that carry this launcher's label and belong to none of `leases`.
+pub async fn strangers(host: &Host, leases: &[Lease]) -> Vec<String> {
+    let launcher = host.session.launcher();
+    let names = |lease: &Lease| {
+        Names { launcher, run: lease.run, attempt: lease.attempt }.container()
+    };
+    let known: Vec<_> = leases.iter().map(names).collect();
+    match host.engine.list(LABEL_LAUNCHER, &launcher.to_string()).await {
+        Ok(listed) => {
+            let names = listed.into_iter().map(|row| row.name);
+            names.filter(|name| !known.contains(name)).collect()
+        }
+        Err(error) => {
+            warn!(error = %Chain(&error), "containers can't be listed");
+            Vec::new()
+        }
+    }
+}

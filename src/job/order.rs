@@ -1,0 +1,62 @@
+//! Payload → what the worker is told: a pure reduction.
+//!
+//! Never: the repository's credentials, a setting of the host, anything that the worker does not need.
+
+use gantry_protocol::payload::RunPayload;
+use gantry_protocol::socket::WorkOrder;
+
+/// A project root that does not stay below the checkout.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the stack's project root `{0}` is not a plain path below the repository; correct it in the stack's settings")]
+pub(super) struct BadProjectRoot(String);
+
+/// The worker's order for a payload.
+///
+/// # Errors
+/// [`BadProjectRoot`].
+pub(super) fn work_order(payload: &RunPayload, spool_budget: u64) -> Result<WorkOrder, BadProjectRoot> {
+    Ok(WorkOrder {
+        run: payload.run,
+        stack: payload.stack.clone(),
+        run_type: payload.run_type,
+        stage: payload.stage,
+        tool: payload.tool.kind,
+        project_root: project_root(&payload.source.project_root)?,
+        autodeploy: payload.autodeploy,
+        skip_init: payload.skip_init,
+        command: payload.command.clone(),
+        managed_state: payload.managed_state,
+        environment: payload.environment.clone(),
+        hooks: payload.hooks.clone(),
+        spool_budget,
+    })
+}
+
+fn project_root(text: &str) -> Result<String, BadProjectRoot> {
+    let bad = || BadProjectRoot(text.chars().take(200).collect());
+    let trimmed = text.trim_end_matches('/').trim_start_matches("./");
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let fine = trimmed.is_empty()
+        || trimmed == "."
+        || (trimmed.split('/').all(plain) && !trimmed.contains('\0'));
+    match fine {
+        true if trimmed == "." => Ok(String::new()),
+        true => Ok(trimmed.to_owned()),
+        false => Err(bad()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_root_stays_below_the_checkout() {
+        for (text, root) in [("", ""), (".", ""), ("./a", "a"), ("a/b/", "a/b"), ("a.b", "a.b")] {
+            assert_eq!(project_root(text).as_deref(), Ok(root), "{text}");
+        }
+        for text in ["..", "a/../b", "/etc", "a//b", "a/./b", "a\0b"] {
+            assert!(project_root(text).is_err(), "{text:?}");
+        }
+    }
+}

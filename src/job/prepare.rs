@@ -1,0 +1,263 @@
+//! From an opened run to a running container, gate by gate; and back to a container that runs already.
+//!
+//! image (parse, allowlist, digest) → pull → workspace → worker → spec → journal → create → start. Each gate
+//! takes the value that only the gate before makes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gantry_protocol::control::run::{Gate, RunResult};
+use gantry_protocol::control::workspace::WorkspaceAttestation;
+use gantry_protocol::payload::Stage;
+use gantry_protocol::socket::WorkOrder;
+use tracing::info;
+
+use super::apply;
+use super::attend::Attendance;
+use super::course::Course;
+use super::gates::OpenedRun;
+use super::order::work_order;
+use super::worker_binary::Worker;
+use super::{Halt, Job, StopReason};
+use crate::container::{Accounts, Names, RunMounts, accounts, container_spec, protected_targets};
+use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, ErrorKind};
+use crate::image::{Credentials, PulledImage};
+use crate::journal::{Progress, Started};
+use crate::link::{self, Expect};
+use crate::report::Chain;
+use crate::source;
+use crate::workspace::{LaidFile, RunDirs, SpoolReader, lay_files};
+
+/// A pull may take this long.
+const PULL: Duration = Duration::from_secs(30 * 60);
+
+/// Everything a container needs, all gates passed.
+struct Ready {
+    spec: ContainerSpec,
+    dirs: RunDirs,
+    order: Box<WorkOrder>,
+    started: Started,
+}
+
+impl Job {
+    /// A lease that has no container yet.
+    pub(super) async fn begin(&mut self, run: OpenedRun) -> Result<RunResult, Halt> {
+        if let Some(container) = self.find().await? {
+            // Created, but the journal's next entry was never written: it never started.
+            self.host.engine.remove(&container).await.map_err(|error| refused(Gate::Container, &error))?;
+        }
+        let ready = self.ready(&run).await?;
+        self.check_stop()?;
+        self.entry.progress = Progress::Started(ready.started.clone());
+        self.host.journal.write(&self.entry)?;
+        let engine = self.host.engine.clone();
+        let create = engine.create(&ready.spec).await;
+        let container = create.map_err(|error| refused(Gate::Container, &error))?;
+        let expect = Expect::New(ready.order.clone());
+        let link = self.listen(&ready.dirs, expect)?;
+        let facts = self.spool(&ready.dirs, &link)?;
+        if let Err(error) = engine.start(&container).await {
+            return Err(refused(Gate::Container, &error));
+        }
+        info!(image = %ready.started.image, "container started");
+        let payload = run.payload();
+        let course = Course::new(payload.run_type, payload.stage);
+        let id = container.clone();
+        let attendance = Attendance::new(self, id, link, facts, course, ready.started);
+        let seen = attendance.until_end().await?;
+        self.conclude(&run, &container, seen).await
+    }
+
+    /// A lease whose container may exist: it goes on as if this process had started it.
+    pub(super) async fn adopt(&mut self, run: OpenedRun, started: Started) -> Result<RunResult, Halt> {
+        let Some(container) = self.find().await? else {
+            return self.begin_again(run, started).await;
+        };
+        let view = self.host.engine.inspect(&container).await;
+        let view = view.map_err(|error| refused(Gate::Container, &error))?;
+        if view.status == ContainerStatus::Created {
+            return self.begin_again(run, started).await;
+        }
+        self.shipper.narrator().say("The launcher was restarted; it adopted the running container.");
+        info!("container adopted");
+        let dirs = self.host.data.run(self.entry.lease.run, self.entry.lease.attempt);
+        let expect = match started.session {
+            Some(digest) => Expect::Known(digest),
+            None => Expect::New(Box::new(self.order(&run)?)),
+        };
+        let link = self.listen(&dirs, expect)?;
+        let facts = self.spool(&dirs, &link)?;
+        let course = Course::new(run.payload().run_type, run.payload().stage);
+        let attendance = Attendance::new(self, container.clone(), link, facts, course, started);
+        let seen = attendance.until_end().await?;
+        self.conclude(&run, &container, seen).await
+    }
+
+    /// The intent was written, the container never started: nothing of the run has happened.
+    async fn begin_again(&mut self, run: OpenedRun, started: Started) -> Result<RunResult, Halt> {
+        if started.session.is_some() {
+            // It did run, and somebody removed it.
+            let why = "the run's container was removed while the launcher was away".to_owned();
+            return Err(Halt::Refused(Gate::Container, why));
+        }
+        Box::pin(self.begin(run)).await
+    }
+
+    async fn ready(&mut self, run: &OpenedRun) -> Result<Ready, Halt> {
+        let payload = run.payload();
+        let attestation = match payload.stage {
+            Stage::Start => None,
+            Stage::Apply => {
+                let key = self.host.pool_key.public();
+                let attested = apply::attested(payload, &key);
+                Some(attested.map_err(|error| refused(Gate::Workspace, &error))?)
+            }
+        };
+        let image = self.image(run, attestation.as_ref()).await?;
+        self.check_stop()?;
+        let worker = self.worker().await?;
+        let dirs = self.dirs()?;
+        self.workspace(run, &dirs, attestation.as_ref()).await?;
+        let order = Box::new(self.order(run)?);
+        let spec = self.spec(&dirs, &image, &worker)?;
+        let image = image.by_digest();
+        let started = Started { image, worker: worker.digest, session: None, grants: Vec::new() };
+        Ok(Ready { spec, dirs, order, started })
+    }
+
+    /// The image gate. An apply runs in exactly the image that planned.
+    async fn image(
+        &self,
+        run: &OpenedRun,
+        attestation: Option<&WorkspaceAttestation>,
+    ) -> Result<PulledImage, Halt> {
+        let asked = attestation.map(|attestation| attestation.image.as_str());
+        let asked = asked.or(run.payload().image.as_deref()).or(self.host.default_image.as_deref());
+        let Some(asked) = asked else {
+            let why = "the stack names no runner image, and SPACELIFT_DEFAULT_RUNNER_IMAGE is not set on this launcher";
+            return Err(Halt::Refused(Gate::Image, why.to_owned()));
+        };
+        let narrator = self.shipper.narrator();
+        let admitted = self.host.allowlist.admit(asked);
+        let admitted = admitted.map_err(|error| refused(Gate::Image, &error))?;
+        let credentials = match &self.host.auths {
+            Some(auths) => auths.for_image(admitted.reference()),
+            None => Credentials::Anonymous,
+        };
+        let images = &self.host.images;
+        let resolved = images.resolve(admitted, credentials).await;
+        let resolved = resolved.map_err(|error| refused(Gate::Image, &error))?;
+        narrator.say(format!("Image {} is {}.", resolved.reference(), resolved.digest()));
+        let mut say = |line| narrator.say(line);
+        let pulled = images.pull(resolved, PULL, &mut say).await;
+        let pulled = pulled.map_err(|error| refused(Gate::Pull, &error))?;
+        let volumes = pulled.check_volumes(&protected_targets());
+        volumes.map_err(|error| refused(Gate::Pull, &error))?;
+        Ok(pulled)
+    }
+
+    async fn worker(&self) -> Result<Worker, Halt> {
+        let worker = self.host.workers.ready().await;
+        let worker = worker.map_err(|error| refused(Gate::Worker, &error))?;
+        self.shipper.narrator().say(format!("Worker {} ({}).", worker.version, worker.digest));
+        Ok(worker)
+    }
+
+    /// Fresh directories; those of a start that was cut short are removed first.
+    fn dirs(&self) -> Result<RunDirs, Halt> {
+        let (data, lease) = (&self.host.data, self.entry.lease);
+        let old = data.run(lease.run, lease.attempt);
+        if let Some(leftover) = data.remove_run(&old).first() {
+            let why = format!("`{}` of an earlier start is in the way: {}", leftover.path, leftover.reason);
+            return Err(Halt::Refused(Gate::Workspace, why));
+        }
+        let made = data.create_run(lease.run, lease.attempt);
+        made.map_err(|error| refused(Gate::Workspace, &error))
+    }
+
+    async fn workspace(
+        &mut self,
+        run: &OpenedRun,
+        dirs: &RunDirs,
+        attestation: Option<&WorkspaceAttestation>,
+    ) -> Result<(), Halt> {
+        if let Some(attestation) = attestation {
+            self.shipper.narrator().say("Restoring the workspace of the plan.");
+            let restored = apply::restore(&self.host, self.entry.lease, dirs, attestation).await;
+            return restored.map_err(|error| refused(Gate::Workspace, &error));
+        }
+        self.fetch(run, dirs).await?;
+        let files = run.payload().files.iter();
+        let files = files.map(|file| LaidFile { path: &file.path, content: &file.content });
+        let laid = lay_files(&dirs.workspace(), &files.collect::<Vec<_>>(), self.host.data.owner());
+        laid.map_err(|error| refused(Gate::Workspace, &error))
+    }
+
+    fn order(&self, run: &OpenedRun) -> Result<WorkOrder, Halt> {
+        let order = work_order(run.payload(), self.host.spool_budget);
+        order.map_err(|error| refused(Gate::Workspace, &error))
+    }
+
+    fn spec(&self, dirs: &RunDirs, image: &PulledImage, worker: &Worker) -> Result<ContainerSpec, Halt> {
+        let put = |name: &str, content: &[u8]| -> Result<PathBuf, Halt> {
+            dirs.put_file(name, content).map_err(|error| refused(Gate::Workspace, &error))
+        };
+        let accounts = match accounts(image.passwd(), image.group()) {
+            Accounts::InImage => None,
+            Accounts::Generated { passwd, group } => {
+                Some((put("passwd", &passwd)?, put("group", &group)?))
+            }
+        };
+        let mounts = RunMounts {
+            workspace: dirs.workspace(),
+            io: dirs.io(),
+            spool: dirs.spool(),
+            worker: worker.path.clone(),
+            accounts,
+        };
+        Ok(container_spec(&self.host.policy, &mounts, image, &self.names()))
+    }
+
+    fn names(&self) -> Names {
+        let lease = self.entry.lease;
+        Names { launcher: self.host.session.launcher(), run: lease.run, attempt: lease.attempt }
+    }
+
+    /// The container under this lease's name, if there is one.
+    async fn find(&self) -> Result<Option<ContainerId>, Halt> {
+        let mut backoff = crate::backoff::Backoff::default();
+        loop {
+            match self.host.engine.inspect_named(&self.names().container()).await {
+                Ok(view) => return Ok(Some(view.id)),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => return Ok(None),
+                Err(error) if error.is_transient() => tokio::time::sleep(backoff.wait()).await,
+                Err(error) => return Err(refused(Gate::Container, &error)),
+            }
+        }
+    }
+
+    fn listen(&self, dirs: &RunDirs, expect: Expect) -> Result<link::Link, Halt> {
+        let listening = link::listen(&dirs.io(), self.host.data.owner().gid, expect);
+        listening.map_err(|error| refused(Gate::Container, &error))
+    }
+
+    /// Opens the spool twice: the shipper reads logs, the attendance reads facts.
+    fn spool(&self, dirs: &RunDirs, link: &link::Link) -> Result<SpoolReader, Halt> {
+        let open = || {
+            let reader = SpoolReader::open(&dirs.spool(), 0);
+            reader.map_err(|error| refused(Gate::Container, &error))
+        };
+        self.shipper.spool(open()?, link.handle.clone());
+        open()
+    }
+
+    fn check_stop(&self) -> Result<(), Halt> {
+        let reason: Option<StopReason> = self.stop.borrow().clone();
+        reason.map_or(Ok(()), |reason| Err(Halt::Stopped(reason)))
+    }
+}
+
+/// A gate's no, in one sentence with its causes.
+fn refused(gate: Gate, error: &dyn std::error::Error) -> Halt {
+    Halt::Refused(gate, Chain(error).to_string())
+}
