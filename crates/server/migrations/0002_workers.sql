@@ -21,6 +21,7 @@ CREATE TABLE launchers (
     enrolled_at   BIGINT NOT NULL
 );
 
+CREATE UNIQUE INDEX launchers_by_key ON launchers (public_key);
 CREATE INDEX launchers_by_pool ON launchers (pool_id, standing, id);
 
 -- Proofs already used; a row lives as long as its nonce would.
@@ -30,6 +31,8 @@ CREATE TABLE used_nonces (
 );
 
 CREATE INDEX used_nonces_by_expiry ON used_nonces (expires_at);
+
+CREATE INDEX runs_by_state ON runs (state, pool_id, id);
 
 CREATE TABLE leases (
     run_id      TEXT NOT NULL REFERENCES runs (id),

@@ -6,7 +6,7 @@
 use gantry_protocol::control::inbox::{Content, Message};
 use gantry_protocol::{Attempt, LauncherId, RunId};
 
-use super::codes::{from_json, to_json};
+use super::codes::{from_json, parse, to_json};
 use super::launchers::as_i64;
 use super::{Conn, StoreError};
 use crate::clock::UnixMillis;
@@ -122,4 +122,12 @@ pub async fn unread_runs(conn: &mut Conn, launcher: LauncherId) -> Result<u32, S
         .fetch_one(conn)
         .await?;
     Ok(count)
+}
+
+/// Launchers whose inbox is not empty.
+pub async fn launchers_with_messages(conn: &mut Conn) -> Result<Vec<LauncherId>, StoreError> {
+    let rows: Vec<(String,)> = sqlx::query_as("SELECT DISTINCT launcher_id FROM inbox")
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|(id,)| parse("launcher id", id)).collect()
 }

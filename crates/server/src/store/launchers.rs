@@ -8,7 +8,7 @@ use gantry_protocol::crypto::EdPublic;
 use gantry_protocol::{Digest, LauncherId, PoolId};
 
 use super::codes::{Code, from_json, parse, to_json, unreadable};
-use super::{Conn, StoreError};
+use super::{Conn, Store, StoreError};
 use crate::clock::UnixMillis;
 
 /// An enrolled launcher.
@@ -159,6 +159,15 @@ pub async fn insert(conn: &mut Conn, launcher: &Launcher) -> Result<(), StoreErr
 pub async fn find(conn: &mut Conn, id: LauncherId) -> Result<Option<Launcher>, StoreError> {
     let row: Option<Row> = sqlx::query_as("SELECT * FROM launchers WHERE id = $1")
         .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(Launcher::try_from).transpose()
+}
+
+/// The launcher that registered this key, if there is one.
+pub async fn find_key(conn: &mut Conn, key: EdPublic) -> Result<Option<Launcher>, StoreError> {
+    let row: Option<Row> = sqlx::query_as("SELECT * FROM launchers WHERE public_key = $1")
+        .bind(key.to_string())
         .fetch_optional(conn)
         .await?;
     row.map(Launcher::try_from).transpose()
@@ -322,12 +331,22 @@ pub async fn use_nonce(
 }
 
 /// Forgets nonces that are refused by their time alone.
-pub async fn forget_nonces(conn: &mut Conn, before: UnixMillis) -> Result<(), StoreError> {
+pub async fn forget_nonces(store: &Store, before: UnixMillis) -> Result<(), StoreError> {
+    let old: Option<(i64,)> =
+        sqlx::query_as("SELECT 1 FROM used_nonces WHERE expires_at < $1 LIMIT 1")
+            .bind(before.0)
+            .fetch_optional(&mut *store.read().await?)
+            .await?;
+    if old.is_none() {
+        return Ok(());
+    }
+    let mut tx = store.begin().await?;
     sqlx::query("DELETE FROM used_nonces WHERE expires_at < $1")
         .bind(before.0)
-        .execute(conn)
+        .execute(&mut *tx)
         .await?;
-    Ok(())
+    // Nobody waits for this change.
+    Ok(tx.commit().await?)
 }
 
 /// Numbers from the wire that fit a column: epochs and message ids count from one and never get near.

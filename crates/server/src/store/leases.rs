@@ -3,7 +3,7 @@
 //! Takes and gives rows. Never: the decision that a lease is over (`dispatch::expiry`).
 
 use gantry_protocol::payload::Stage;
-use gantry_protocol::{Attempt, LauncherId, RunId};
+use gantry_protocol::{Attempt, LauncherId, PoolId, RunId, RunType};
 
 use super::codes::{Code, parse, unreadable};
 use super::{Conn, StoreError};
@@ -174,19 +174,19 @@ pub async fn stand(
     Ok(())
 }
 
-/// Leases of this standing that were last renewed before `before`, oldest first.
-pub async fn silent(
-    conn: &mut Conn,
-    standing: LeaseStanding,
-    before: UnixMillis,
-) -> Result<Vec<LeaseRow>, StoreError> {
-    let sql = "SELECT * FROM leases WHERE standing = $1 AND renewed_at < $2
+/// Held leases that were last renewed before `before`, the longest silent first.
+pub async fn silent(conn: &mut Conn, before: UnixMillis) -> Result<Vec<LeaseRow>, StoreError> {
+    let sql = "SELECT * FROM leases WHERE standing = 'LIVE' AND renewed_at < $1
                ORDER BY renewed_at LIMIT 1000";
-    let rows: Vec<Row> = sqlx::query_as(sql)
-        .bind(standing.code())
-        .bind(before.0)
-        .fetch_all(conn)
-        .await?;
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(before.0).fetch_all(conn).await?;
+    rows.into_iter().map(LeaseRow::try_from).collect()
+}
+
+/// Leases that were lost before `before`.
+pub async fn lost(conn: &mut Conn, before: UnixMillis) -> Result<Vec<LeaseRow>, StoreError> {
+    let sql = "SELECT * FROM leases WHERE standing = 'LOST' AND standing_at < $1
+               ORDER BY renewed_at LIMIT 1000";
+    let rows: Vec<Row> = sqlx::query_as(sql).bind(before.0).fetch_all(conn).await?;
     rows.into_iter().map(LeaseRow::try_from).collect()
 }
 
@@ -230,4 +230,28 @@ pub async fn mark_stop_sent(
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Pools that have runs waiting for a launcher.
+pub async fn pools_with_waiting_runs(conn: &mut Conn) -> Result<Vec<PoolId>, StoreError> {
+    let sql = "SELECT DISTINCT pool_id FROM runs WHERE state IN ('READY', 'CONFIRMED')";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    rows.iter().map(|(id,)| parse("pool id", id)).collect()
+}
+
+/// A pool's runs that wait for a launcher, most urgent first, at most 1000.
+pub async fn waiting_runs(
+    conn: &mut Conn,
+    pool: PoolId,
+) -> Result<Vec<(RunId, RunType)>, StoreError> {
+    let sql = "SELECT id, run_type FROM runs WHERE pool_id = $1 AND state IN ('READY', 'CONFIRMED')
+               ORDER BY CASE run_type WHEN 'PROPOSED' THEN 1 ELSE 0 END, id LIMIT 1000";
+    let rows: Vec<(String, String)> = sqlx::query_as(sql)
+        .bind(pool.to_string())
+        .fetch_all(conn)
+        .await?;
+    let pair = |(id, run_type): &(String, String)| {
+        Ok((parse("run id", id)?, parse("run_type", run_type)?))
+    };
+    rows.iter().map(pair).collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! Takes nothing, gives an open store. Never used outside tests.
 
+use std::sync::Arc;
+
 use gantry_protocol::payload::{Hooks, ToolKind};
 use gantry_protocol::{PoolId, RunId, RunType, StackId};
 
@@ -15,7 +17,7 @@ use crate::domain::{Actor, Approval, Run, TaskInit};
 
 /// An open store, its directory, its pool and its stack.
 pub(crate) struct World {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) pool: PoolId,
     pub(crate) stack: StackId,
     _dir: tempfile::TempDir,
@@ -28,7 +30,7 @@ pub(crate) fn ann() -> Actor {
 impl World {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).await.unwrap();
+        let store = Arc::new(Store::open(dir.path()).await.unwrap());
         let pool = PoolId::from_ulid(store.new_id());
         let stack: StackId = "net".parse().unwrap();
         let mut tx = store.begin().await.unwrap();

@@ -1,0 +1,197 @@
+//! What a launcher is told about a run: everything, resolved and opened, for sealing to its pool.
+//!
+//! Takes the run as recorded and the stack's variables and files of this moment, gives the payload. Never:
+//! written to a log, a file or the database before it is sealed.
+
+use gantry_protocol::control::envelope::EnvelopeError;
+use gantry_protocol::payload::{MountedFile, PackedWorkspace, RunPayload, Source, Stage, Variable};
+use gantry_protocol::{PoolId, RunId, Secret, StackId};
+
+use crate::domain::{Approval, TaskInit};
+use crate::operations::sealing_purpose;
+use crate::store::runs::RunRecord;
+use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue};
+use crate::store::{Conn, StoreError, artifacts};
+use crate::vault::{Vault, VaultError};
+
+/// Where a run's workspace stands in its container.
+const WORKSPACE_ROOT: &str = "/mnt/workspace";
+
+/// The one account of a self-hosted server, as runs see it.
+const ACCOUNT: &str = "gantry";
+
+/// Why a run can't be handed to anybody.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// A write-only value does not open.
+    #[error("`{name}` of stack `{stack}` can't be opened; set it again")]
+    Config {
+        /// The stack.
+        stack: StackId,
+        /// The variable or file.
+        name: String,
+        /// Why.
+        source: VaultError,
+    },
+    /// The workspace that the apply needs is gone.
+    #[error("the workspace that run {run} packed after its plan is gone; trigger a new run")]
+    Workspace {
+        /// The run.
+        run: RunId,
+    },
+    /// The pool's key in the database is damaged.
+    #[error("the public key of worker pool {pool} is damaged in the database")]
+    PoolKey {
+        /// The pool.
+        pool: PoolId,
+    },
+    /// Sealing failed.
+    #[error("run {run} can't be sealed to its pool")]
+    Seal {
+        /// The run.
+        run: RunId,
+        /// Why.
+        source: Box<EnvelopeError>,
+    },
+}
+
+/// The payload of a run's next lease.
+pub(super) async fn build(
+    conn: &mut Conn,
+    vault: &Vault,
+    record: &RunRecord,
+    stage: Stage,
+) -> Result<Result<RunPayload, PayloadError>, StoreError> {
+    let run = record.run.id;
+    let elements = stack_config::list(conn, &record.run.stack).await?;
+    let workspace = match stage {
+        Stage::Start => None,
+        Stage::Apply => match artifacts::newest_workspace(conn, run).await? {
+            Some(row) => Some(PackedWorkspace {
+                attempt: row.attempt,
+                sealed: row.sealed,
+                plan: row.plan,
+                attestation: row.attestation,
+            }),
+            None => return Ok(Err(PayloadError::Workspace { run })),
+        },
+    };
+    let mut environment = computed(record);
+    let mut files = Vec::new();
+    for element in elements {
+        let (value, secret) = match opened(vault, &record.run.stack, &element) {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        let id = element.id;
+        match element.kind {
+            ConfigKind::Variable => environment.push(Variable {
+                name: id,
+                value,
+                secret,
+            }),
+            ConfigKind::File => files.push(MountedFile {
+                path: id,
+                content: value,
+                secret,
+            }),
+        }
+    }
+    Ok(Ok(assemble(record, stage, workspace, environment, files)))
+}
+
+fn assemble(
+    record: &RunRecord,
+    stage: Stage,
+    workspace: Option<PackedWorkspace>,
+    environment: Vec<Variable>,
+    files: Vec<MountedFile>,
+) -> RunPayload {
+    let settings = &record.settings;
+    RunPayload {
+        run: record.run.id,
+        attempt: record.run.attempt.next(),
+        pool: record.pool,
+        stack: record.run.stack.clone(),
+        space: settings.space.clone(),
+        run_type: record.run.run_type,
+        stage,
+        triggered_by: record.triggered_by.clone().unwrap_or_default(),
+        metadata: record.metadata.clone(),
+        labels: settings.labels.clone(),
+        source: Source {
+            url: settings.url.clone(),
+            repository: settings.repository.clone(),
+            branch: record.commit.branch.clone(),
+            commit: record.commit.hash.clone(),
+            project_root: settings.project_root.clone(),
+            credentials: None,
+        },
+        image: settings.runner_image.clone(),
+        tool: settings.tool.clone(),
+        autodeploy: record.run.approval == Approval::Automatic,
+        skip_init: record.run.task_init == TaskInit::Skip,
+        command: record.command.clone(),
+        managed_state: settings.managed_state,
+        environment,
+        files,
+        hooks: settings.hooks.clone(),
+        workspace,
+    }
+}
+
+fn opened(
+    vault: &Vault,
+    stack: &StackId,
+    element: &ConfigElement,
+) -> Result<(Secret, bool), PayloadError> {
+    match &element.value {
+        StoredValue::Plain(text) => Ok((Secret::new(text.clone()), false)),
+        StoredValue::Sealed(sealed) => {
+            let purpose = sealing_purpose(stack, &element.id);
+            let failed = |source| PayloadError::Config {
+                stack: stack.clone(),
+                name: element.id.clone(),
+                source,
+            };
+            let value = vault.open_text(&purpose, sealed).map_err(failed)?;
+            Ok((value, true))
+        }
+    }
+}
+
+/// The documented variables that are known before the run starts. The worker adds those that change with
+/// its phases; a stack's own variable of the same name comes later and wins.
+fn computed(record: &RunRecord) -> Vec<Variable> {
+    let settings = &record.settings;
+    let labels = serde_json::to_string(&settings.labels).expect("invariant: texts serialise");
+    let values = [
+        ("account_name", ACCOUNT.to_owned()),
+        ("commit_branch", record.commit.branch.clone()),
+        ("commit_sha", record.commit.hash.clone()),
+        ("local_preview", "false".to_owned()),
+        ("project_root", settings.project_root.clone()),
+        ("repository", settings.repository.clone()),
+        ("run_id", record.run.id.to_string()),
+        (
+            "run_trigger",
+            record
+                .triggered_by
+                .clone()
+                .unwrap_or_else(|| "commit".to_owned()),
+        ),
+        ("run_type", record.run.run_type.to_string()),
+        ("space_id", settings.space.clone()),
+        ("stack_branch", settings.stack_branch.clone()),
+        ("stack_id", record.run.stack.to_string()),
+        ("stack_labels", settings.labels.join(",")),
+        ("stack_labels_list", labels),
+        ("workspace_root", WORKSPACE_ROOT.to_owned()),
+    ];
+    let variable = |(name, value): (&str, String)| Variable {
+        name: format!("TF_VAR_spacelift_{name}"),
+        value: Secret::new(value),
+        secret: false,
+    };
+    values.into_iter().map(variable).collect()
+}

@@ -1,0 +1,102 @@
+//! What every request of a launcher works with.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gantry_protocol::{LauncherId, PoolId};
+
+use super::limits::RateLimit;
+use crate::blobs::Blobs;
+use crate::clock::UnixMillis;
+use crate::dispatch::{Bells, Dispatcher, Terms};
+use crate::logstore::LogStore;
+use crate::pki::Keyring;
+use crate::store::Store;
+use crate::tfstate::StateKeeper;
+use crate::vault::Vault;
+
+/// Limits and addresses of the control channel.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server's address as pool tokens name it: proofs for another one are refused.
+    pub public_url: String,
+    /// How leases live and end.
+    pub terms: Terms,
+    /// Largest sealed workspace in bytes.
+    pub workspace_limit: u64,
+}
+
+impl Settings {
+    /// The documented defaults.
+    pub fn new(public_url: impl Into<String>) -> Self {
+        Self {
+            public_url: public_url.into().trim_end_matches('/').to_owned(),
+            terms: Terms::default(),
+            workspace_limit: 1 << 30,
+        }
+    }
+}
+
+/// The server's end of the control channel.
+#[derive(Debug)]
+pub struct Control {
+    /// The database.
+    pub store: Arc<Store>,
+    /// The object storage.
+    pub blobs: Arc<Blobs>,
+    /// The server's keys.
+    pub keys: Arc<Keyring>,
+    /// Logs.
+    pub logs: LogStore,
+    /// Managed state.
+    pub state: StateKeeper,
+    /// Hands runs out.
+    pub dispatcher: Dispatcher,
+    /// Wakes long polls.
+    pub bells: Arc<Bells>,
+    /// Limits and addresses.
+    pub settings: Settings,
+    pub(super) enrolments: RateLimit<(PoolId, Option<IpAddr>)>,
+    pub(super) sessions: RateLimit<LauncherId>,
+}
+
+/// Enrolments of one pool from one address: this many at once, and per minute.
+const ENROLMENTS: u32 = 30;
+
+/// Sessions of one launcher: this many at once, and per minute.
+const SESSIONS: u32 = 30;
+
+impl Control {
+    /// Puts the parts together; must be called inside a runtime.
+    pub fn new(
+        store: Arc<Store>,
+        vault: Arc<Vault>,
+        blobs: Arc<Blobs>,
+        keys: Arc<Keyring>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        let bells = Arc::new(Bells::default());
+        let logs = LogStore::start(Arc::clone(&store), Arc::clone(&blobs));
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&store),
+            Arc::clone(&vault),
+            Arc::clone(&keys),
+            Arc::clone(&bells),
+            settings.terms,
+            UnixMillis::now(),
+        );
+        let state = StateKeeper::new(Arc::clone(&store), vault, Arc::clone(&blobs));
+        Arc::new(Self {
+            store,
+            blobs,
+            keys,
+            logs,
+            state,
+            dispatcher,
+            bells,
+            settings,
+            enrolments: RateLimit::new(ENROLMENTS, 60_000),
+            sessions: RateLimit::new(SESSIONS, 60_000),
+        })
+    }
+}
