@@ -9,11 +9,15 @@ pub mod session;
 pub mod journal;
 pub mod engine;
 pub mod image;
+pub mod source;
 pub mod workspace;
 pub mod container;
 pub mod link;
 pub mod mask;
 pub mod ship;
+pub mod job;
+pub mod supervisor;
+pub mod start;
 
 pub mod backoff;
 pub mod durable;

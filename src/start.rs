@@ -1,10 +1,12 @@
 //! Configuration → a [`Host`] that is ready for leases, in the order in which things can fail.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_net::Resolver;
 use gantry_protocol::control::session::About;
 use time::OffsetDateTime;
 use tracing::{info, warn};
@@ -17,12 +19,15 @@ use crate::image::{CredentialsError as AuthError, DockerAuths, Images};
 use crate::job::{Host, WorkerBinaries};
 use crate::journal::{Journal, JournalError};
 use crate::session::{EnrolError, Session, Start, establish};
-use crate::source::Fetcher;
+use crate::source::{DEFAULT_PATH, FetchPolicy, Fetcher, LookupError, lookup_fn};
 use crate::token::{CredentialsError, PoolCredentials};
-use crate::workspace::{DataDir, DirsError, Owner, WorkerStore};
+use crate::workspace::{Bounds, DataDir, DirsError, Owner, WorkerStore};
 
 /// What Docker waits for a run when the engine goes down: an apply that is cut loses data.
 const STOP_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A repository may take this long to fetch.
+const FETCH_TIME: Duration = Duration::from_secs(15 * 60);
 
 /// Why the launcher can't start.
 #[derive(Debug, thiserror::Error)]
@@ -182,4 +187,24 @@ fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, St
         .map_err(|source| StartError::Workers { path: data.clone(), source })?;
     let floor = data.join("worker-newest.json");
     Ok(WorkerBinaries::new(session.clone(), config.trust_keys.clone(), store, floor))
+}
+
+fn fetcher(config: &Config, owner: Owner) -> Fetcher {
+    let policy = FetchPolicy {
+        owner,
+        path: DEFAULT_PATH.to_owned(),
+        file_prefixes: config.file_prefixes.clone(),
+        known_hosts: config.known_hosts.clone(),
+        ssh_identity: None,
+        ca_file: None,
+        proxy: None,
+        time: FETCH_TIME,
+        bounds: Bounds::default(),
+    };
+    let resolver = Resolver::system();
+    Fetcher::new(policy, lookup_fn(move |host| lookup(resolver.clone(), host)))
+}
+
+async fn lookup(resolver: Resolver, host: String) -> Result<Vec<IpAddr>, LookupError> {
+    Ok(resolver.lookup(&host).await?)
 }

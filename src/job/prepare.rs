@@ -25,7 +25,7 @@ use crate::image::{Credentials, PulledImage};
 use crate::journal::{Progress, Started};
 use crate::link::{self, Expect};
 use crate::report::Chain;
-use crate::source;
+use crate::source::{Places, Request};
 use crate::workspace::{LaidFile, RunDirs, SpoolReader, lay_files};
 
 /// A pull may take this long.
@@ -191,6 +191,24 @@ impl Job {
         let files = files.map(|file| LaidFile { path: &file.path, content: &file.content });
         let laid = lay_files(&dirs.workspace(), &files.collect::<Vec<_>>(), self.host.data.owner());
         laid.map_err(|error| refused(Gate::Workspace, &error))
+    }
+
+    async fn fetch(&self, run: &OpenedRun, dirs: &RunDirs) -> Result<(), Halt> {
+        let source = &run.payload().source;
+        let request = Request {
+            url: &source.url,
+            repository: &source.repository,
+            branch: &source.branch,
+            commit: &source.commit,
+            credentials: source.credentials.as_ref(),
+        };
+        let target = dirs.workspace().join("source");
+        let places = Places { home: &dirs.home(), target: &target };
+        let fetched = self.host.fetcher.fetch(&request, places).await;
+        let fetched = fetched.map_err(|error| refused(Gate::Workspace, &error))?;
+        let (name, commit) = (&source.repository, &fetched.commit);
+        self.shipper.narrator().say(format!("Source {name} at {commit}: {} files.", fetched.files));
+        Ok(())
     }
 
     fn order(&self, run: &OpenedRun) -> Result<WorkOrder, Halt> {
