@@ -14,6 +14,7 @@ mod files;
 mod layout;
 mod pack;
 mod remove;
+mod size;
 mod spool;
 mod unpack;
 
@@ -24,5 +25,6 @@ pub use files::{FileError, LaidFile, MAX_MOUNTED_FILE, check_path, lay_files};
 pub use layout::{Bounds, CONTAINER_ROOT, LinkRule};
 pub use pack::{PackError, PackReport, pack};
 pub use remove::{Leftover, remove_tree};
+pub use size::tree_size;
 pub use spool::{LogRead, SpoolError, SpoolReader};
 pub use unpack::{UnpackError, UnpackReport, unpack};
