@@ -255,7 +255,6 @@ pub struct Message {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Output {
     pub name: String,
-    /// JSON as text; none for a sensitive one.
-    pub value: Option<String>,
-    pub sensitive: bool,
+    /// JSON as text.
+    pub value: String,
 }

@@ -259,10 +259,86 @@ impl Row for Output {
     const HEADINGS: &'static [&'static str] = &["NAME", "VALUE"];
 
     fn cells(&self) -> Vec<String> {
-        let value = match (&self.value, self.sensitive) {
-            (Some(value), false) => value.clone(),
-            _ => "(sensitive)".to_owned(),
+        vec![self.name.clone(), self.value.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apollo_compiler::schema::ExtendedType;
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::ops::tests::schema;
+
+    /// Variables are JSON, which no schema check of the operation's text looks into.
+    #[test]
+    fn the_server_knows_every_field_of_a_new_stack() {
+        let schema = schema();
+        let fields = |name: &str| match schema.types.get(name) {
+            Some(ExtendedType::InputObject(input)) => input
+                .fields
+                .keys()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            other => panic!("`{name}` is no input type: {other:?}"),
         };
-        vec![self.name.clone(), value]
+        for (tool, inner) in [
+            ("terraform", "TerraformInput"),
+            ("opentofu", "OpenTofuInput"),
+        ] {
+            let input = input(&every_option(tool));
+            let sent = |value: &Value| {
+                value
+                    .as_object()
+                    .map(|map| map.keys().cloned().collect::<Vec<_>>())
+                    .unwrap_or_default()
+            };
+            let unknown = |value: &Value, kind: &str| {
+                let known = fields(kind);
+                sent(value)
+                    .into_iter()
+                    .filter(|name| !known.contains(name))
+                    .collect::<Vec<_>>()
+            };
+            let vendor = &input["vendorConfig"];
+            assert_eq!(unknown(&input, "StackInput"), Vec::<String>::new());
+            assert_eq!(unknown(vendor, "VendorConfigInput"), Vec::<String>::new());
+            let tool = vendor
+                .as_object()
+                .and_then(|map| map.values().next())
+                .unwrap();
+            assert_eq!(unknown(tool, inner), Vec::<String>::new());
+        }
+    }
+
+    fn every_option(tool: &str) -> CreateArgs {
+        let mut words = vec![
+            "gantry",
+            "stack",
+            "create",
+            "--name",
+            "n",
+            "--repository",
+            "r",
+            "--pool",
+            "p",
+            "--tool",
+            tool,
+        ];
+        let hooks = ["init", "plan", "apply", "perform", "destroy"];
+        let mut options: Vec<_> = hooks
+            .iter()
+            .flat_map(|phase| [format!("--before-{phase}"), format!("--after-{phase}")])
+            .collect();
+        options.push("--after-run".to_owned());
+        for option in &options {
+            words.extend([option.as_str(), "true"]);
+        }
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Stack(StackCommand::Create(args)) => *args,
+            other => panic!("{other:?}"),
+        }
     }
 }
