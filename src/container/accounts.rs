@@ -75,6 +75,8 @@ fn extended(file: &[u8], complete: bool, root: &str, line: &str) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    type File<'a> = Option<&'a [u8]>;
+
     #[test]
     fn images_with_the_account_stay_as_they_are() {
         let passwd = b"root:x:0:0::/root:/bin/sh\nspacelift:x:1983:1983::/home/spacelift:/bin/sh\n";
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn what_lacks_is_added_and_what_is_there_is_kept() {
-        let cases: [(Option<&[u8]>, Option<&[u8]>, &str, &str); 4] = [
+        let cases: [(File<'_>, File<'_>, &str, &str); 4] = [
             (
                 None,
                 None,

@@ -146,12 +146,12 @@ impl SpoolReader {
     /// # Errors
     /// [`SpoolError::Io`], also when a segment is no regular file.
     pub fn log(&mut self, section: u32, offset: u64, max: usize) -> Result<LogRead, SpoolError> {
-        if let Some(bytes) = self.from_open(section, offset, max)? {
+        if let Some(bytes) = self.read_open(section, offset, max)? {
             return Ok(LogRead::Bytes(bytes));
         }
         self.list()?;
         // The worker may have filled the open segment and begun another between the two looks.
-        if let Some(bytes) = self.from_open(section, offset, max)? {
+        if let Some(bytes) = self.read_open(section, offset, max)? {
             return Ok(LogRead::Bytes(bytes));
         }
         let starts = self.segments.get(&section);
@@ -159,7 +159,7 @@ impl SpoolReader {
         let next = starts.and_then(|starts| starts.range(offset + 1..).next().copied());
         if let Some(start) = at
             && self.switch_to(section, start)?
-            && let Some(bytes) = self.from_open(section, offset, max)?
+            && let Some(bytes) = self.read_open(section, offset, max)?
         {
             return Ok(LogRead::Bytes(bytes));
         }
@@ -169,7 +169,7 @@ impl SpoolReader {
         })
     }
 
-    fn from_open(
+    fn read_open(
         &self,
         section: u32,
         offset: u64,

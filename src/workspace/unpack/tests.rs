@@ -162,115 +162,104 @@ fn archive(entries: &[Raw<'_>]) -> Vec<u8> {
     zstd::encode_all(bytes.as_slice(), 1).expect("compressed")
 }
 
-#[test]
-fn hostile_archives_are_refused() {
-    let outside = tempfile::tempdir().expect("temp dir");
-    let precious = outside.path().join("precious");
-    std::fs::write(&precious, "x").expect("file");
-    let out = outside.path().to_str().expect("UTF-8").as_bytes();
-    let file: Raw<'_> = (b'0', b"x", 0o644, b"", b"y");
-    let dir: Raw<'_> = (b'5', b"d/", 0o755, b"", b"");
-    let cases: Vec<(&str, Vec<Raw<'_>>)> = vec![
-        ("parent", vec![(b'0', b"../x", 0o644, b"", b"y")]),
-        (
-            "parent inside",
-            vec![dir, (b'0', b"d/../../x", 0o644, b"", b"y")],
-        ),
+type Hostile<'a> = Vec<(&'a str, Vec<Raw<'a>>)>;
+
+const FILE: Raw<'_> = (b'0', b"x", 0o644, b"", b"y");
+const DIR: Raw<'_> = (b'5', b"d/", 0o755, b"", b"");
+
+fn link<'a>(name: &'a [u8], target: &'a [u8]) -> Raw<'a> {
+    (b'2', name, 0o777, target, b"")
+}
+
+fn file_at(name: &[u8]) -> Raw<'_> {
+    (b'0', name, 0o644, b"", b"y")
+}
+
+fn bad_paths() -> Hostile<'static> {
+    vec![
+        ("parent", vec![file_at(b"../x")]),
+        ("parent inside", vec![DIR, file_at(b"d/../../x")]),
         (
             "parent at the end",
-            vec![dir, (b'5', b"d/..", 0o755, b"", b"")],
+            vec![DIR, (b'5', b"d/..", 0o755, b"", b"")],
         ),
-        (
-            "absolute",
-            vec![(b'0', b"/tmp/gantry-evil", 0o644, b"", b"y")],
-        ),
-        ("empty name", vec![(b'0', b"", 0o644, b"", b"y")]),
+        ("absolute", vec![file_at(b"/tmp/gantry-evil")]),
+        ("empty name", vec![file_at(b"")]),
         ("dot", vec![(b'5', b".", 0o755, b"", b"")]),
-        ("double slash", vec![dir, (b'0', b"d//x", 0o644, b"", b"y")]),
+        ("double slash", vec![DIR, file_at(b"d//x")]),
+        ("file twice", vec![FILE, FILE]),
+        ("directory twice", vec![DIR, DIR]),
+        ("file as directory", vec![FILE, file_at(b"x/y")]),
+        ("no directory", vec![file_at(b"d/x")]),
+    ]
+}
+
+fn bad_kinds() -> Hostile<'static> {
+    let pax = b"18 path=../escape\n";
+    vec![
         ("character device", vec![(b'3', b"null", 0o666, b"", b"")]),
         ("block device", vec![(b'4', b"sda", 0o666, b"", b"")]),
         ("fifo", vec![(b'6', b"fifo", 0o666, b"", b"")]),
         ("contiguous file", vec![(b'7', b"x", 0o644, b"", b"y")]),
         ("unknown type", vec![(b'Z', b"x", 0o644, b"", b"")]),
-        (
-            "pax header",
-            vec![(b'x', b"pax", 0o644, b"", b"18 path=../escape\n"), file],
-        ),
+        ("pax header", vec![(b'x', b"pax", 0o644, b"", pax), FILE]),
         (
             "global pax header",
-            vec![(b'g', b"pax", 0o644, b"", b"18 path=../escape\n"), file],
+            vec![(b'g', b"pax", 0o644, b"", pax), FILE],
         ),
         (
             "hard link inside",
-            vec![file, (b'1', b"h", 0o644, b"x", b"")],
+            vec![FILE, (b'1', b"h", 0o644, b"x", b"")],
         ),
         (
             "hard link outside",
             vec![(b'1', b"h", 0o644, b"/etc/passwd", b"")],
         ),
-        ("link to parent", vec![(b'2', b"l", 0o777, b"..", b"")]),
-        ("link to root", vec![(b'2', b"l", 0o777, b"/", b"")]),
-        ("absolute link", vec![(b'2', b"l", 0o777, out, b"")]),
-        ("link without target", vec![(b'2', b"l", 0o777, b"", b"")]),
-        (
-            "climbing link",
-            vec![dir, (b'2', b"d/l", 0o777, b"../..", b"")],
-        ),
+    ]
+}
+
+fn bad_links(outside: &[u8]) -> Hostile<'_> {
+    vec![
+        ("link to parent", vec![link(b"l", b"..")]),
+        ("link to root", vec![link(b"l", b"/")]),
+        ("absolute link", vec![link(b"l", outside)]),
+        ("link without target", vec![link(b"l", b"")]),
+        ("climbing link", vec![DIR, link(b"d/l", b"../..")]),
         (
             "through a link",
-            vec![
-                dir,
-                (b'2', b"l", 0o777, b"d", b""),
-                (b'0', b"l/x", 0o644, b"", b"y"),
-            ],
+            vec![DIR, link(b"l", b"d"), file_at(b"l/x")],
         ),
         (
             "link then directory",
-            vec![
-                dir,
-                (b'2', b"l", 0o777, b"d", b""),
-                (b'5', b"l", 0o755, b"", b""),
-            ],
+            vec![DIR, link(b"l", b"d"), (b'5', b"l", 0o755, b"", b"")],
         ),
-        (
-            "link then file",
-            vec![
-                (b'2', b"l", 0o777, b"x", b""),
-                (b'0', b"l", 0o644, b"", b"y"),
-            ],
-        ),
-        (
-            "directory then link",
-            vec![dir, (b'2', b"d", 0o777, b"x", b"")],
-        ),
-        ("file twice", vec![file, file]),
-        ("directory twice", vec![dir, dir]),
-        (
-            "file as directory",
-            vec![file, (b'0', b"x/y", 0o644, b"", b"y")],
-        ),
-        ("no directory", vec![(b'0', b"d/x", 0o644, b"", b"y")]),
-        (
-            "long name that climbs",
-            vec![(b'L', b"././@LongLink", 0, b"", b"../../x\0"), file],
-        ),
+        ("link then file", vec![link(b"l", b"x"), file_at(b"l")]),
+        ("directory then link", vec![DIR, link(b"d", b"x")]),
+    ]
+}
+
+fn bad_long_names() -> Hostile<'static> {
+    let long = |kind, text| -> Raw<'static> { (kind, b"././@LongLink", 0, b"", text) };
+    let name = |text: &'static [u8]| long(b'L', text);
+    let target = |text: &'static [u8]| long(b'K', text);
+    vec![
+        ("long name that climbs", vec![name(b"../../x\0"), FILE]),
         (
             "long target that climbs",
-            vec![
-                (b'K', b"././@LongLink", 0, b"", b"../../x\0"),
-                (b'2', b"l", 0o777, b"fine", b""),
-            ],
+            vec![target(b"../../x\0"), link(b"l", b"fine")],
         ),
-        (
-            "long name at the end",
-            vec![(b'L', b"././@LongLink", 0, b"", b"x\0")],
-        ),
-        (
-            "name with a zero",
-            vec![(b'L', b"././@LongLink", 0, b"", b"a\0b\0"), file],
-        ),
-    ];
-    for (what, entries) in cases {
+        ("long name at the end", vec![name(b"x\0")]),
+        ("name with a zero", vec![name(b"a\0b\0"), FILE]),
+    ]
+}
+
+#[test]
+fn hostile_archives_are_refused() {
+    let outside = tempfile::tempdir().expect("temp dir");
+    std::fs::write(outside.path().join("precious"), "x").expect("file");
+    let out = outside.path().to_str().expect("UTF-8").as_bytes();
+    let cases = [bad_paths(), bad_kinds(), bad_links(out), bad_long_names()];
+    for (what, entries) in cases.into_iter().flatten() {
         let (to, result) = unpacked(&archive(&entries));
         let error = result.expect_err(what);
         assert!(
