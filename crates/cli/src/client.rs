@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const RENEW_BEFORE: i64 = 30;
 /// Header of the text to keep with a run.
 const METADATA: &str = "Spacelift-User-Provided-Run-Metadata";
+/// How a refusal of a known caller begins.
+const FORBIDDEN: &str = "unauthorized: ";
 /// Longest piece of an unexpected answer that an error shows, in characters.
 const SHOWN: usize = 200;
 
@@ -83,10 +85,11 @@ pub enum ApiError {
     /// The server says no, and why.
     #[error("{0}")]
     Refused(String),
-    /// The login is wrong, too old, or has not the right.
-    #[error(
-        "not allowed: the API key `{key_id}` is unknown to `{server}` or lacks the right (`gantry login` takes another)"
-    )]
+    /// The login is right, and lacks the right; what the server says.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// The login is wrong or was taken back.
+    #[error("`{server}` does not accept the API key `{key_id}`; `gantry login` takes another")]
     Unauthorized {
         /// Host and port.
         server: String,
@@ -264,12 +267,17 @@ impl Api {
         };
         let answer: Answer = serde_json::from_str(text).map_err(unexpected)?;
         if let Some(problem) = answer.errors.first() {
-            return Err(match problem.message.contains("unauthorized") {
-                true => self.unauthorized(),
-                false => ApiError::Refused(problem.message.clone()),
-            });
+            return Err(self.refusal(&problem.message));
         }
         serde_json::from_value(answer.data.unwrap_or_default()).map_err(unexpected)
+    }
+
+    fn refusal(&self, message: &str) -> ApiError {
+        match message.split_once(FORBIDDEN) {
+            Some(("", reason)) => ApiError::Forbidden(reason.to_owned()),
+            _ if message.contains("unauthorized") => self.unauthorized(),
+            _ => ApiError::Refused(message.to_owned()),
+        }
     }
 
     fn unauthorized(&self) -> ApiError {

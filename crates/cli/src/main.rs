@@ -50,8 +50,11 @@ async fn main() -> ExitCode {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    let unauthorized = matches!(error.downcast_ref(), Some(ApiError::Unauthorized { .. }));
-    if unauthorized || error.is::<NoLogin>() {
+    let refused = matches!(
+        error.downcast_ref(),
+        Some(ApiError::Unauthorized { .. } | ApiError::Forbidden(_))
+    );
+    if refused || error.is::<NoLogin>() {
         Exit::Unauthorized
     } else {
         Exit::Error

@@ -196,7 +196,9 @@ async fn a_refusal_is_the_server_s_own_sentence() {
     fake.on("runConfirm", |_, _| {
         Answer::Error("run R1 is PLANNING, only UNCONFIRMED runs can be confirmed")
     });
-    fake.on("runStop", |_, _| Answer::Error("unauthorized"));
+    fake.on("runStop", |_, _| {
+        Answer::Error("unauthorized: this needs the role `writer`")
+    });
     fake.on("stack.id", |_, _| Answer::Data(json!({ "stack": null })));
     let rows: [(&[&str], i32, &str); 3] = [
         (
@@ -207,7 +209,7 @@ async fn a_refusal_is_the_server_s_own_sentence() {
         (
             &["stack", "stop", "--id", "net", "--run", "R1"],
             6,
-            "not allowed",
+            "error: not allowed: this needs the role `writer`",
         ),
         (
             &["stack", "show", "--id", "net"],
