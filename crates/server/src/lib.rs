@@ -4,11 +4,24 @@
 //! Never: runs anything of a stack itself, or starts a phase that changes the world without a durable grant.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod auth;
 pub mod blobs;
 pub mod clock;
+pub mod config;
+pub mod dispatch;
+pub mod dist;
 pub mod domain;
+pub mod error;
+pub mod graphql;
+pub mod logstore;
+pub mod operations;
 pub mod pki;
+pub mod process;
 pub mod store;
+pub mod tasks;
+pub mod tfstate;
 pub mod vault;
 pub mod vcs_probe;
+pub mod web;
+pub mod workers;

@@ -299,7 +299,7 @@ impl Run {
             version: StateVersion(self.version.0 + 1),
             ..self.clone()
         };
-        if leased(to) {
+        if is_leased(to) {
             // A launcher that speaks is a launcher that is back.
             run.contact = Contact::Live;
         } else {
@@ -322,8 +322,8 @@ impl Run {
     }
 }
 
-/// Whether a run in this state is in a launcher's hands.
-fn leased(state: RunState) -> bool {
+/// Whether a run in this state is in a launcher's hands; these are the states that have logs.
+pub fn is_leased(state: RunState) -> bool {
     use RunState::{Initializing, Planning, Preparing, PreparingApply, PreparingReplan};
     state.needs_grant()
         || matches!(

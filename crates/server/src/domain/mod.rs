@@ -15,5 +15,5 @@ mod documented;
 mod invariants;
 
 pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
-pub use machine::IllegalTransition;
+pub use machine::{IllegalTransition, is_leased};
 pub use run::{Approval, Contact, Run, StateVersion, Step, Stop, TaskInit, Transition};

@@ -47,6 +47,9 @@ pub type Tx = Transaction<'static, Sqlite>;
 /// How long a reader or the writer waits for its turn before the request fails.
 const TURN: Duration = Duration::from_secs(30);
 
+/// Takes the write lock at once: a transaction that read first could not get it later.
+const WRITE: &str = "BEGIN IMMEDIATE";
+
 /// More readers than this only wait for the same disk.
 const READERS: u32 = 8;
 
@@ -102,7 +105,15 @@ impl Store {
 
     /// Starts a write transaction; there is one at a time.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with(WRITE).await {
+            // On a full disk SQLite rolls back by itself, and the connection loses count of its
+            // transactions: a new one takes its place, so that freed space is enough to go on.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with(WRITE).await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     /// Makes a transaction durable, then wakes those who wait for changes.
@@ -131,6 +142,26 @@ impl Store {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         // Overflow needs 2^80 ids in one millisecond.
         ids.generate().unwrap_or_else(|_| Ulid::generate())
+    }
+
+    /// Folds the write-ahead log back into the main file and renews what the query planner knows.
+    pub async fn upkeep(&self) -> Result<(), StoreError> {
+        let mut conn = self.writer.acquire().await?;
+        sqlx::query("PRAGMA optimize").execute(&mut *conn).await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut *conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether the database can be written now.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        // Goes as far as a write can without leaving a trace.
+        sqlx::query("UPDATE spaces SET name = name WHERE id = 'root'")
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.rollback().await?)
     }
 
     /// Writes everything back into the one file and closes it.

@@ -207,3 +207,29 @@ async fn hot_queries_use_an_index() {
         }
     }
 }
+
+/// SQLite's own limit stands for the disk's: it fails in the same way.
+#[tokio::test]
+async fn a_full_disk_is_told_apart_and_loses_nothing() {
+    let world = World::new().await;
+    let id = world.run(RunType::Tracked).await.run.id;
+    let mut tx = world.store.begin().await.unwrap();
+    // Anything above what is in use means: not one page more.
+    sqlx::query("PRAGMA max_page_count = 1")
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let long = "x".repeat(1 << 20);
+    let refused = super::add_note(&mut tx, id, &long).await.unwrap_err();
+    assert_eq!(
+        refused.storage_fault(),
+        Some(crate::store::StorageFault::Full),
+        "{refused:?}"
+    );
+    drop(tx);
+
+    // Space was freed: the next write finds a connection that works.
+    let mut conn = world.store.read().await.unwrap();
+    assert_eq!(super::get(&mut conn, id).await.unwrap().note, None);
+    step(&world, id, RunEvent::Leased).await;
+}

@@ -1,0 +1,215 @@
+//! What every request shares: the open data directory and the keys.
+//!
+//! Takes settings, gives the running parts. What must never happen: two processes on one data directory.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{TokenError, Tokens};
+use crate::blobs::{BlobError, Blobs};
+use crate::logstore::LogStore;
+use crate::pki::{Keyring, PkiError};
+use crate::store::{StorageFault, Store, StoreError};
+use crate::vault::{Vault, VaultError};
+use crate::vcs_probe::Sources;
+
+/// The parts of a running server.
+#[derive(Debug)]
+pub struct App {
+    /// The database.
+    pub store: Arc<Store>,
+    /// Secrets at rest.
+    pub vault: Vault,
+    /// Large things.
+    pub blobs: Arc<Blobs>,
+    /// Logs of runs.
+    pub logs: LogStore,
+    /// Sessions of the API.
+    pub tokens: Tokens,
+    /// Pool certificates and envelope keys.
+    pub keyring: Keyring,
+    /// Where code may come from.
+    pub sources: Sources,
+    /// The URL under which this server is reached, without a trailing slash.
+    pub base_url: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Cancelled when the server stops: long polls answer, loops end.
+    pub stopping: CancellationToken,
+    _lock: File,
+}
+
+/// What [`App::open`] needs.
+#[derive(Clone, Debug)]
+pub struct AppConfig {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The master key.
+    pub master_key_file: PathBuf,
+    /// See [`App::base_url`].
+    pub base_url: String,
+    /// Directories below which `file` repositories may lie.
+    pub source_file_prefixes: Vec<PathBuf>,
+    /// What git may know of the environment.
+    pub git_environment: Vec<(&'static str, std::ffi::OsString)>,
+}
+
+/// Why the server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data directory can't be used.
+    #[error("could not {operation} the data directory `{}`", path.display())]
+    Directory {
+        /// What was tried.
+        operation: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it.
+    #[error("the data directory `{}` is used by another gantry-server", path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The storage below it is at fault.
+    #[error("the data directory `{}` {}", path.display(), fault_text(*fault))]
+    Storage {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        fault: StorageFault,
+        /// The database's own word.
+        source: StoreError,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The master key does not work.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The storage of blobs failed.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The session keys don't work.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The pool authority's keys don't work.
+    #[error(transparent)]
+    Keyring(#[from] PkiError),
+}
+
+/// What an operator has to know about a fault of the storage, after the name of the directory.
+pub fn fault_text(fault: StorageFault) -> &'static str {
+    match fault {
+        StorageFault::Full => {
+            "is on a disk that is full: free space and try again; nothing was lost"
+        }
+        StorageFault::ReadOnly => {
+            "can't be written: make it writable and try again; nothing was lost"
+        }
+        StorageFault::Io => "can't be read or written: look at the disk and its permissions",
+    }
+}
+
+impl App {
+    /// Opens the data directory, making it if needed, and everything in it.
+    pub async fn open(config: AppConfig) -> Result<Arc<Self>, AppError> {
+        let dir = &config.data_dir;
+        let vault = Vault::from_file(&config.master_key_file)?;
+        make_private(dir)?;
+        let lock = lock(dir)?;
+        let store = Arc::new(open_store(dir).await?);
+        let blobs_dir = dir.join("blobs");
+        make_private(&blobs_dir)?;
+        let blobs = Arc::new(Blobs::open(&blobs_dir)?);
+        let tokens = Tokens::load(&store, &vault, &config.base_url).await?;
+        let keyring = Keyring::open(&store, &vault).await?;
+        let sources = Sources {
+            file_prefixes: config.source_file_prefixes,
+            home: dir.join("git"),
+            environment: config.git_environment,
+        };
+        Ok(Arc::new(Self {
+            logs: LogStore::start(Arc::clone(&store), Arc::clone(&blobs)),
+            store,
+            vault,
+            blobs,
+            tokens,
+            keyring,
+            sources,
+            base_url: config.base_url,
+            data_dir: config.data_dir,
+            stopping: CancellationToken::new(),
+            _lock: lock,
+        }))
+    }
+}
+
+/// Opens the database of a data directory, and only that: for commands beside a running server.
+pub async fn open_store(dir: &Path) -> Result<Store, AppError> {
+    Store::open(dir)
+        .await
+        .map_err(|source| match source.storage_fault() {
+            Some(fault) => AppError::Storage {
+                path: dir.to_owned(),
+                fault,
+                source,
+            },
+            None => AppError::Store(source),
+        })
+}
+
+/// Makes a directory that only this user can look into; one that exists is tightened.
+pub(crate) fn make_private(dir: &Path) -> Result<(), AppError> {
+    let failed = |operation| {
+        let path = dir.to_owned();
+        move |source| AppError::Directory {
+            operation,
+            path,
+            source,
+        }
+    };
+    let mut builder = fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(failed("make"))?;
+    let mode = fs::metadata(dir)
+        .map_err(failed("look at"))?
+        .permissions()
+        .mode();
+    if mode & 0o077 != 0 {
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(dir, private).map_err(failed("close to other users"))?;
+    }
+    Ok(())
+}
+
+/// Held until the process ends, however it ends.
+fn lock(dir: &Path) -> Result<File, AppError> {
+    let path = dir.to_owned();
+    let failed = |source| AppError::Directory {
+        operation: "write to",
+        path: path.clone(),
+        source,
+    };
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join("lock"))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(AppError::Locked { path }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

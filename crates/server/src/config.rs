@@ -1,0 +1,304 @@
+//! What an operator says: arguments and environment, in one place.
+//!
+//! Takes the command line, gives checked settings. Never: a default that is open to a network without TLS.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::auth::Role;
+
+/// Variables of this process that git may see when it looks for a branch: how to reach and to trust a host.
+const FOR_GIT: [&str; 10] = [
+    "PATH",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "SSH_AUTH_SOCK",
+    "TMPDIR",
+];
+
+/// Gantry's control plane.
+#[derive(Debug, Parser)]
+#[command(name = "gantry-server", version, about)]
+pub struct Cli {
+    /// Which log lines to write: `info`, `debug`, or directives such as `gantry_server=debug`.
+    #[arg(long, env = "GANTRY_LOG", default_value = "info", global = true)]
+    pub log: String,
+    /// How log lines look.
+    #[arg(
+        long,
+        env = "GANTRY_LOG_FORMAT",
+        value_enum,
+        default_value = "text",
+        global = true
+    )]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    Serve(Box<ServeArgs>),
+    /// The key that seals secrets at rest.
+    #[command(subcommand)]
+    MasterKey(MasterKeyCommand),
+    /// Keys of the API.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// Print the API's schema.
+    Schema,
+}
+
+/// Doing something with the master key.
+#[derive(Debug, Subcommand)]
+pub enum MasterKeyCommand {
+    /// Print a new master key file. Keep it outside the data directory, and keep a copy.
+    Generate,
+}
+
+/// Doing something with API keys.
+#[derive(Debug, Subcommand)]
+pub enum ApiKeyCommand {
+    /// Make a key and print its id and secret, once.
+    Create {
+        /// Where the server keeps everything.
+        #[arg(long, env = "GANTRY_DATA_DIR")]
+        data_dir: PathBuf,
+        /// The name that histories show.
+        #[arg(long)]
+        name: String,
+        /// What its bearer may do.
+        #[arg(long, value_enum, default_value = "reader")]
+        role: Role,
+        /// How to print it.
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Take a key back; it stops working at once.
+    Revoke {
+        /// Where the server keeps everything.
+        #[arg(long, env = "GANTRY_DATA_DIR")]
+        data_dir: PathBuf,
+        /// The key's id.
+        #[arg(long)]
+        id: String,
+    },
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Running the server.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Where the server keeps everything; made if it does not exist.
+    #[arg(long, env = "GANTRY_DATA_DIR")]
+    pub data_dir: PathBuf,
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, env = "GANTRY_LISTEN", default_value = "127.0.0.1:1983")]
+    pub listen: SocketAddr,
+    /// The URL under which people and launchers reach this server; by default the address it listens on.
+    #[arg(long, env = "GANTRY_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// File with the master key, outside the data directory.
+    #[arg(long, env = "GANTRY_MASTER_KEY_FILE")]
+    pub master_key_file: PathBuf,
+    /// Certificate chain for TLS, PEM.
+    #[arg(long, env = "GANTRY_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key for TLS, PEM.
+    #[arg(long, env = "GANTRY_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A proxy in front of this server does TLS: allow an address that others can reach without it.
+    #[arg(long, env = "GANTRY_BEHIND_PROXY")]
+    pub behind_proxy: bool,
+    /// Directories below which `file://` repositories may lie, comma list.
+    #[arg(long, env = "GANTRY_SOURCE_FILE_PREFIXES", value_delimiter = ',')]
+    pub source_file_prefixes: Vec<PathBuf>,
+}
+
+/// Why the settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Clear text where others can listen.
+    #[error(
+        "GANTRY_LISTEN `{0}` can be reached by others: give --tls-cert and --tls-key, or --behind-proxy if a proxy does TLS"
+    )]
+    ClearText(SocketAddr),
+    /// The public URL is not one.
+    #[error(
+        "GANTRY_PUBLIC_URL `{0}` is not usable: expected `https://host[:port][/path]`, or `http://` for this host only"
+    )]
+    PublicUrl(String),
+    /// Whoever copies the data directory would copy the key.
+    #[error("the master key file `{}` lies inside the data directory: keep it elsewhere", .0.display())]
+    KeyInside(PathBuf),
+    /// The log filter is not one.
+    #[error("GANTRY_LOG `{text}` is not a filter")]
+    LogFilter {
+        /// The text.
+        text: String,
+        /// Why.
+        source: tracing_subscriber::filter::ParseError,
+    },
+}
+
+/// TLS files.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+impl ServeArgs {
+    /// Checks what does not depend on the host's state.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let guarded = self.behind_proxy || self.tls().is_some();
+        if !self.listen.ip().is_loopback() && !guarded {
+            return Err(ConfigError::ClearText(self.listen));
+        }
+        if let Some(url) = self.public_url.as_ref().filter(|url| !usable_url(url)) {
+            return Err(ConfigError::PublicUrl(url.clone()));
+        }
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        if absolute(&self.master_key_file).starts_with(absolute(&self.data_dir)) {
+            return Err(ConfigError::KeyInside(self.master_key_file.clone()));
+        }
+        Ok(())
+    }
+
+    /// The files for TLS, if this server does it.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let (cert, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
+        Some(TlsFiles { cert, key })
+    }
+
+    /// The base URL: what was set, or the address that was bound.
+    pub fn base_url(&self, bound: SocketAddr) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.tls().is_some() => format!("https://{bound}"),
+            None => format!("http://{bound}"),
+        }
+    }
+}
+
+/// What git may know of this process's environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the module that reads the environment"
+)]
+pub fn environment_for_git() -> Vec<(&'static str, OsString)> {
+    let read = |name| std::env::var_os(name).map(|value| (name, value));
+    FOR_GIT.into_iter().filter_map(read).collect()
+}
+
+fn usable_url(url: &str) -> bool {
+    let plain = |rest: &str| {
+        let authority = rest.split('/').next().unwrap_or("");
+        !authority.is_empty() && !rest.contains(['?', '#', '@', ' ', '"'])
+    };
+    if let Some(rest) = url.strip_prefix("https://") {
+        return plain(rest);
+    }
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or("");
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    let loopback = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|ip| ip.is_loopback());
+    plain(rest) && (host == "localhost" || loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> Result<(), String> {
+        let base = ["gantry-server", "serve", "--data-dir", "/var/lib/gantry"];
+        let cli = Cli::try_parse_from(base.iter().chain(arguments)).map_err(|e| e.to_string())?;
+        let Command::Serve(serve) = cli.command else {
+            unreachable!("it is serve")
+        };
+        serve.check().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let key = ["--master-key-file", "/etc/gantry/key"];
+        let tls = ["--tls-cert", "c", "--tls-key", "k"];
+        let open = ["--listen", "0.0.0.0:1983"];
+        let ok: [&[&[&str]]; 6] = [
+            &[&key],
+            &[&key, &open, &tls],
+            &[&key, &open, &["--behind-proxy"]],
+            &[
+                &key,
+                &["--listen", "[::1]:0", "--public-url", "http://[::1]:4000/p"],
+            ],
+            &[&key, &["--public-url", "https://gantry.example/"]],
+            &[&key, &["--public-url", "http://localhost:8080"]],
+        ];
+        for arguments in ok {
+            assert_eq!(serve(&arguments.concat()), Ok(()), "{arguments:?}");
+        }
+        for (arguments, expected) in [
+            (vec![], "--master-key-file"),
+            ([&key[..], &open].concat(), "0.0.0.0:1983"),
+            ([&key[..], &["--listen", "localhost"]].concat(), "localhost"),
+            ([&key[..], &["--tls-cert", "c"]].concat(), "--tls-key"),
+            (
+                [&key[..], &["--public-url", "http://gantry.example"]].concat(),
+                "gantry.example",
+            ),
+            (
+                [&key[..], &["--public-url", "gantry.example"]].concat(),
+                "GANTRY_PUBLIC_URL",
+            ),
+            (
+                [&key[..], &["--public-url", "https://"]].concat(),
+                "GANTRY_PUBLIC_URL",
+            ),
+            (
+                vec!["--master-key-file", "/var/lib/gantry/key"],
+                "keep it elsewhere",
+            ),
+        ] {
+            let refused = serve(&arguments).unwrap_err();
+            assert!(refused.contains(expected), "{arguments:?}: {refused}");
+        }
+    }
+}

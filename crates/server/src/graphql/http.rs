@@ -1,0 +1,78 @@
+//! The HTTP side of the API.
+//!
+//! Takes a POST with one operation, gives status 200 with data or errors: clients of this API take any other
+//! status for a broken server. Never: batches, uploads, GET.
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Response, ServerError};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+
+use super::ApiSchema;
+use super::context::RunMetadata;
+use crate::app::App;
+use crate::error::chain;
+use crate::operations::Caller;
+
+/// Header in which clients attach an entry to a run's metadata.
+const METADATA_HEADER: &str = "spacelift-user-provided-run-metadata";
+
+/// Answers one operation.
+pub async fn answer(
+    State((app, schema)): State<(Arc<App>, ApiSchema)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Json<Response> {
+    let request: Request = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => {
+            return refuse(format!(
+                "the request is not a GraphQL operation in JSON: {error}"
+            ));
+        }
+    };
+    let metadata = match metadata(&headers) {
+        Ok(metadata) => metadata,
+        Err(message) => return refuse(message),
+    };
+    let mut request = request.data(metadata);
+    match bearer(&app, &headers).await {
+        Ok(Some(caller)) => request = request.data(caller),
+        Ok(None) => {}
+        Err(message) => return refuse(message),
+    }
+    Json(schema.execute(request).await)
+}
+
+fn refuse(message: impl Into<String>) -> Json<Response> {
+    Json(Response::from_errors(vec![ServerError::new(message, None)]))
+}
+
+async fn bearer(app: &Arc<App>, headers: &HeaderMap) -> Result<Option<Caller>, String> {
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let Some(token) = value.and_then(|value| value.strip_prefix("Bearer ")) else {
+        return Ok(None);
+    };
+    match app.tokens.bearer(&app.store, token).await {
+        Ok(principal) => Ok(principal.map(|who| Caller::new(Arc::clone(app), who))),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "could not look up an API key");
+            Err("the server failed: its log has the reason".to_owned())
+        }
+    }
+}
+
+fn metadata(headers: &HeaderMap) -> Result<RunMetadata, String> {
+    let Some(value) = headers.get(METADATA_HEADER) else {
+        return Ok(RunMetadata(None));
+    };
+    // Clients send raw UTF-8, which is not ASCII.
+    let text = std::str::from_utf8(value.as_bytes())
+        .map_err(|_| "the run metadata in the request's header is not UTF-8".to_owned())?;
+    Ok(RunMetadata((!text.is_empty()).then(|| text.to_owned())))
+}

@@ -1,0 +1,19 @@
+//! Changes through the API, by what they are about.
+//!
+//! Each field takes the handle that its role gives and calls one method of it.
+
+mod pools;
+mod runs;
+mod session;
+mod stacks;
+
+use async_graphql::MergedObject;
+
+/// Every change.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    session::SessionMutation,
+    runs::RunMutation,
+    stacks::StackMutation,
+    pools::PoolMutation,
+);

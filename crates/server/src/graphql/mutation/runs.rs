@@ -1,0 +1,96 @@
+//! Making and moving runs.
+
+use async_graphql::{Context, Error, ID, Object};
+
+use crate::domain::TaskInit;
+use crate::graphql::context::{metadata, operate};
+use crate::graphql::enums::{ForceApplyMode, RunType};
+use crate::graphql::inputs::RuntimeConfigInput;
+use crate::graphql::run::Run;
+use crate::operations::{OperationError, TaskRequest, TriggerRequest};
+
+#[derive(Default)]
+pub(super) struct RunMutation;
+
+#[Object]
+impl RunMutation {
+    /// Makes a run. Without a commit it takes the head of the stack's branch.
+    async fn run_trigger(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        commit_sha: Option<String>,
+        run_type: Option<RunType>,
+        runtime_config: Option<RuntimeConfigInput>,
+        force_apply: Option<ForceApplyMode>,
+    ) -> Result<Run, Error> {
+        let operate = operate(ctx)?;
+        if runtime_config.is_some_and(|config| !config.is_empty()) {
+            return Err(OperationError::Unsupported("`runtimeConfig`").into());
+        }
+        if force_apply.is_some() {
+            return Err(OperationError::Unsupported("`forceApply`").into());
+        }
+        let wish = TriggerRequest {
+            stack: &stack,
+            run_type: run_type.unwrap_or(RunType::Tracked).into(),
+            commit: commit_sha.as_deref().filter(|sha| !sha.is_empty()),
+            metadata: metadata(ctx),
+        };
+        Ok(Run(operate.trigger(wish).await?))
+    }
+
+    /// Makes a run of one command.
+    async fn task_create(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        command: String,
+        skip_initialization: Option<bool>,
+    ) -> Result<Run, Error> {
+        let task_init = match skip_initialization {
+            Some(true) => TaskInit::Skip,
+            Some(false) | None => TaskInit::Run,
+        };
+        let metadata = metadata(ctx);
+        let wish = TaskRequest {
+            stack: &stack,
+            command: &command,
+            task_init,
+            metadata,
+        };
+        Ok(Run(operate(ctx)?.task(wish).await?))
+    }
+
+    /// Accepts a plan.
+    async fn run_confirm(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
+        Ok(Run(operate(ctx)?
+            .confirm(&stack, &run, metadata(ctx))
+            .await?))
+    }
+
+    /// Drops a plan.
+    async fn run_discard(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
+        Ok(Run(operate(ctx)?
+            .discard(&stack, &run, metadata(ctx))
+            .await?))
+    }
+
+    /// Takes back a run that no launcher has.
+    async fn run_cancel(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
+        Ok(Run(operate(ctx)?.cancel(&stack, &run).await?))
+    }
+
+    /// Asks the launcher to stop a run that has changed nothing yet.
+    async fn run_stop(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        run: ID,
+        note: Option<String>,
+    ) -> Result<Run, Error> {
+        Ok(Run(operate(ctx)?
+            .stop(&stack, &run, note.as_deref())
+            .await?))
+    }
+}

@@ -1,0 +1,96 @@
+//! Making, changing and deleting stacks, their variables and files.
+
+use async_graphql::{Context, Error, ID, Object};
+
+use crate::domain::stack::StateKeeper;
+use crate::graphql::context::{manage, operate};
+use crate::graphql::inputs::{ConfigInput, StackInput};
+use crate::graphql::stack::{ConfigElement, Stack};
+use crate::operations::{self, NewStack, OperationError};
+
+#[derive(Default)]
+pub(super) struct StackMutation;
+
+#[Object]
+impl StackMutation {
+    /// Makes a stack. Without a slug its id is made from its name.
+    async fn stack_create(
+        &self,
+        ctx: &Context<'_>,
+        input: StackInput,
+        manage_state: bool,
+        slug: Option<String>,
+    ) -> Result<Stack, Error> {
+        let manage = manage(ctx)?;
+        let state_keeper = if manage_state {
+            StateKeeper::Server
+        } else {
+            StateKeeper::Elsewhere
+        };
+        let new = NewStack {
+            slug,
+            settings: input.settings()?,
+            state_keeper,
+        };
+        Ok(Stack(manage.create_stack(new).await?))
+    }
+
+    /// Replaces a stack's settings. Runs that exist keep those they were made with.
+    async fn stack_update(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        input: StackInput,
+    ) -> Result<Stack, Error> {
+        Ok(Stack(
+            manage(ctx)?.update_stack(&id, input.settings()?).await?,
+        ))
+    }
+
+    /// Deletes a stack that no run is using. What it manages stays as it is.
+    async fn stack_delete(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        destroy_resources: Option<bool>,
+    ) -> Result<Stack, Error> {
+        let manage = manage(ctx)?;
+        if destroy_resources == Some(true) {
+            return Err(OperationError::Unsupported(
+                "`destroyResources` (trigger a DESTROY run first)",
+            )
+            .into());
+        }
+        Ok(Stack(manage.delete_stack(&id).await?))
+    }
+
+    /// Sets a variable or file of a stack, replacing the one of the same id.
+    async fn stack_config_add(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        mut config: ConfigInput,
+    ) -> Result<ConfigElement, Error> {
+        let value = config.take_value();
+        let kind = config.r#type.into();
+        let write_only = config.write_only;
+        let input = operations::ConfigInput {
+            id: &config.id,
+            kind,
+            value,
+            write_only,
+        };
+        Ok(operate(ctx)?.set_config(&stack, input).await?.into())
+    }
+
+    /// Removes a variable or file of a stack; nothing if there is none of this id.
+    async fn stack_config_delete(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        id: ID,
+    ) -> Result<Option<ConfigElement>, Error> {
+        let removed = operate(ctx)?.remove_config(&stack, &id).await?;
+        Ok(removed.map(ConfigElement::from))
+    }
+}

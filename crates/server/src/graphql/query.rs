@@ -1,0 +1,86 @@
+//! Questions of the API.
+//!
+//! Takes ids and searches; everything but `viewer` answers `unauthorized` to a caller without a valid token.
+
+use async_graphql::{Context, Error, ID, Object, SimpleObject};
+
+use super::context::{caller, look, maybe_caller};
+use super::pool::WorkerPool;
+use super::search::{SearchInput, SearchStacksOutput};
+use super::stack::Stack;
+use crate::store::{pools, stacks};
+
+/// The API version that clients decide by which fields to select.
+const COMPATIBLE_WITH: &str = "6.1.0";
+
+pub struct Query;
+
+/// Who asks.
+#[derive(SimpleObject)]
+struct User {
+    id: ID,
+    name: String,
+}
+
+/// What this server is compatible with.
+#[derive(SimpleObject)]
+struct DebugInfo {
+    self_hosted_version: &'static str,
+}
+
+#[Object]
+impl Query {
+    /// The bearer of the token; nothing without a valid one.
+    async fn viewer(&self, ctx: &Context<'_>) -> Option<User> {
+        let who = maybe_caller(ctx)?.principal();
+        Some(User {
+            id: who.id().into(),
+            name: who.name().to_owned(),
+        })
+    }
+
+    async fn debug_info(&self, ctx: &Context<'_>) -> Result<Option<DebugInfo>, Error> {
+        caller(ctx)?;
+        Ok(Some(DebugInfo {
+            self_hosted_version: COMPATIBLE_WITH,
+        }))
+    }
+
+    async fn stack(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Stack>, Error> {
+        Ok(look(ctx)?.stack(&id).await?.map(Stack))
+    }
+
+    /// The stack of a run.
+    async fn run_stack(&self, ctx: &Context<'_>, run_id: ID) -> Result<Option<Stack>, Error> {
+        let look = look(ctx)?;
+        // Clients compare this text.
+        let missing = || Error::new("not found");
+        let record = look.any_run(&run_id).await?.ok_or_else(missing)?;
+        let mut conn = look.read().await?;
+        let stack = stacks::find(&mut conn, &record.run.stack).await?;
+        Ok(Some(stack.map(Stack).ok_or_else(missing)?))
+    }
+
+    async fn search_stacks(
+        &self,
+        ctx: &Context<'_>,
+        input: SearchInput,
+    ) -> Result<SearchStacksOutput, Error> {
+        let look = look(ctx)?;
+        let search = input.parse()?;
+        let found = look.search(&search).await?;
+        Ok(SearchStacksOutput::new(&search, found))
+    }
+
+    async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let pools = pools::list(&mut conn).await?;
+        Ok(pools.into_iter().map(WorkerPool::listed).collect())
+    }
+
+    async fn worker_pool(&self, ctx: &Context<'_>, id: ID) -> Result<Option<WorkerPool>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let Ok(id) = id.parse() else { return Ok(None) };
+        Ok(pools::find(&mut conn, id).await?.map(WorkerPool::listed))
+    }
+}

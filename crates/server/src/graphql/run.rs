@@ -1,0 +1,213 @@
+//! Runs in the API.
+//!
+//! Takes a run's record, gives its fields, its history newest first, and its logs page by page.
+
+use async_graphql::{Context, Error, ID, Object, SimpleObject};
+use gantry_protocol::socket::PlanSummary;
+
+use super::commit::Commit;
+use super::context::look;
+use super::enums::{RunState, RunType};
+use crate::domain::{StateVersion, is_leased};
+use crate::logstore::LogPage;
+use crate::store::runs::{self, RunRecord, TransitionRow};
+
+pub(super) struct Run(pub(super) RunRecord);
+
+/// What a plan found.
+#[derive(SimpleObject)]
+pub(super) struct RunDelta {
+    add_count: u32,
+    change_count: u32,
+    delete_count: u32,
+    /// How many resources the plan changes in all.
+    resources: u32,
+}
+
+/// One line of a run's history.
+#[derive(SimpleObject)]
+pub(super) struct RunStateTransition {
+    has_logs: bool,
+    note: Option<String>,
+    state: RunState,
+    state_version: u32,
+    terminal: bool,
+    timestamp: i64,
+    username: Option<String>,
+}
+
+/// A page of the log of one state.
+#[derive(SimpleObject)]
+pub(super) struct RunLogs {
+    exists: bool,
+    finished: bool,
+    has_more: bool,
+    messages: Vec<RunLogMessage>,
+    next_token: Option<String>,
+}
+
+/// A piece of a log, to be written as it is.
+#[derive(SimpleObject)]
+pub(super) struct RunLogMessage {
+    message: String,
+}
+
+impl From<&PlanSummary> for RunDelta {
+    fn from(plan: &PlanSummary) -> Self {
+        Self {
+            add_count: plan.add,
+            change_count: plan.change,
+            delete_count: plan.delete,
+            resources: plan
+                .add
+                .saturating_add(plan.change)
+                .saturating_add(plan.delete),
+        }
+    }
+}
+
+impl From<TransitionRow> for RunStateTransition {
+    fn from(row: TransitionRow) -> Self {
+        Self {
+            // Clients look at this once, when the state is new: it has to be right from the start.
+            has_logs: is_leased(row.state),
+            note: row.note,
+            state: row.state.into(),
+            state_version: row.version.0,
+            terminal: row.state.is_terminal(),
+            timestamp: row.entered_at.seconds(),
+            username: row.username,
+        }
+    }
+}
+
+impl From<LogPage> for RunLogs {
+    fn from(page: LogPage) -> Self {
+        let message = |message| RunLogMessage { message };
+        Self {
+            exists: page.exists,
+            finished: page.finished,
+            has_more: page.has_more,
+            messages: page.messages.into_iter().map(message).collect(),
+            next_token: page.next_token,
+        }
+    }
+}
+
+/// One run of a stack.
+#[Object]
+impl Run {
+    async fn id(&self) -> ID {
+        self.0.run.id.to_string().into()
+    }
+
+    async fn r#type(&self) -> RunType {
+        self.0.run.run_type.into()
+    }
+
+    async fn state(&self) -> RunState {
+        self.0.run.state.into()
+    }
+
+    async fn title(&self) -> &str {
+        &self.0.title
+    }
+
+    async fn branch(&self) -> Option<&str> {
+        Some(self.0.commit.branch.as_str()).filter(|branch| !branch.is_empty())
+    }
+
+    async fn command(&self) -> Option<&str> {
+        self.0.command.as_deref()
+    }
+
+    async fn created_at(&self) -> i64 {
+        self.0.created_at.seconds()
+    }
+
+    async fn triggered_by(&self) -> Option<&str> {
+        self.0.triggered_by.as_deref()
+    }
+
+    async fn commit(&self) -> Commit {
+        self.0.commit.clone().into()
+    }
+
+    async fn delta(&self) -> Option<RunDelta> {
+        self.0.plan.as_ref().map(RunDelta::from)
+    }
+
+    async fn finished(&self) -> bool {
+        self.0.run.state.is_terminal()
+    }
+
+    /// How often the run was handed to a launcher.
+    async fn attempt(&self) -> u32 {
+        self.0.run.attempt.0
+    }
+
+    /// Why it ended as it did, and what came too late.
+    async fn note(&self) -> Option<&str> {
+        self.0.note.as_deref()
+    }
+
+    /// The image that it executed in: repository and digest.
+    async fn image_digest(&self) -> Option<&str> {
+        self.0.image.as_deref()
+    }
+
+    /// Entries that users attached, oldest first.
+    async fn user_provided_metadata(&self) -> &[String] {
+        &self.0.metadata
+    }
+
+    /// Newest first.
+    async fn history(&self, ctx: &Context<'_>) -> Result<Vec<RunStateTransition>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let rows = runs::history(&mut conn, self.0.run.id).await?;
+        Ok(rows.into_iter().map(RunStateTransition::from).collect())
+    }
+
+    /// A page of the log of one state, from the token of the page before.
+    async fn logs(
+        &self,
+        ctx: &Context<'_>,
+        state: RunState,
+        token: Option<String>,
+        state_version: Option<u32>,
+    ) -> Result<RunLogs, Error> {
+        let look = look(ctx)?;
+        let version = match state_version {
+            Some(version) => Some(StateVersion(version)),
+            None => self.newest(ctx, state).await?,
+        };
+        let Some(version) = version else {
+            return Ok(LogPage {
+                finished: true,
+                next_token: token,
+                ..LogPage::default()
+            }
+            .into());
+        };
+        Ok(look
+            .log(self.0.run.id, version, token.as_deref())
+            .await?
+            .into())
+    }
+}
+
+impl Run {
+    /// The newest time that the run was in a state: older clients name only the state.
+    async fn newest(
+        &self,
+        ctx: &Context<'_>,
+        state: RunState,
+    ) -> Result<Option<StateVersion>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let rows = runs::history(&mut conn, self.0.run.id).await?;
+        let found = rows
+            .into_iter()
+            .find(|row| Some(row.state) == state.known());
+        Ok(found.map(|row| row.version))
+    }
+}

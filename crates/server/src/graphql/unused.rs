@@ -1,0 +1,41 @@
+//! Types that clients select and that this server has no values for yet: lists of them are empty.
+//!
+//! They stand here because an operation that names an unknown field fails as a whole.
+
+use async_graphql::{ID, SimpleObject};
+
+use super::enums::PolicyType;
+use super::stack::ConfigElement;
+
+/// A context attached to a stack.
+#[derive(SimpleObject)]
+pub(super) struct StackContextAttachment {
+    context_id: ID,
+    context_name: String,
+    priority: i32,
+    config: Vec<ConfigElement>,
+}
+
+/// A policy attached to a stack.
+#[derive(SimpleObject)]
+pub(super) struct StackPolicyAttachment {
+    policy_id: ID,
+    policy_name: String,
+    policy_type: PolicyType,
+}
+
+/// A version of a module.
+#[derive(SimpleObject)]
+pub(super) struct ModuleVersion {
+    id: ID,
+    number: String,
+    module: Module,
+}
+
+/// A module.
+#[derive(SimpleObject)]
+pub(super) struct Module {
+    id: ID,
+    name: String,
+    owner: String,
+}

@@ -1,0 +1,120 @@
+//! Why something that a person asked for was not done.
+//!
+//! Takes the parts' errors, gives one that says which words are for the person and which for the log.
+
+use gantry_protocol::ids::InvalidId;
+
+use crate::auth::Forbidden;
+use crate::domain::stack::NoSlug;
+use crate::logstore::LogError;
+use crate::pki::PkiError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+use crate::vcs_probe::ProbeError;
+
+/// A refusal or a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The role is too low.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// The database refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault failed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// Log bytes can't be read.
+    #[error(transparent)]
+    Logs(#[from] LogError),
+    /// The commit can't be found.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// The pool's request is not acceptable, or issuing failed.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A text is not an id.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// A name gives no id.
+    #[error(transparent)]
+    Slug(#[from] NoSlug),
+    /// The stack can't execute anything yet.
+    #[error(
+        "stack `{stack}` has no worker pool: set one with `stackUpdate` before you trigger a run"
+    )]
+    NoPool {
+        /// The stack.
+        stack: String,
+    },
+    /// The run belongs to another stack.
+    #[error("run `{run}` does not belong to stack `{stack}`")]
+    OtherStack {
+        /// The run.
+        run: String,
+        /// The stack.
+        stack: String,
+    },
+    /// A commit that is not named in full.
+    #[error("`{0}` is not a full commit hash: expected 40 (or 64) lower-case hex digits")]
+    Commit(String),
+    /// The attached text is too long.
+    #[error("the run metadata is {length} bytes long: at most {limit} are taken")]
+    Metadata {
+        /// Its length.
+        length: usize,
+        /// The most that is taken.
+        limit: usize,
+    },
+    /// An input has a value that can't be taken.
+    #[error("`{field}` can't be `{value}`: {rule}")]
+    Input {
+        /// The input's name in the API.
+        field: &'static str,
+        /// Its value, cut short.
+        value: String,
+        /// What is expected.
+        rule: &'static str,
+    },
+    /// Something that this server does not do.
+    #[error("{0} is not supported by this server")]
+    Unsupported(&'static str),
+}
+
+impl OperationError {
+    /// Refuses a value of an input.
+    pub(crate) fn input(field: &'static str, value: &str, rule: &'static str) -> Self {
+        Self::Input {
+            field,
+            value: value.chars().take(100).collect(),
+            rule,
+        }
+    }
+
+    /// Whether the text may be shown to the person who asked; otherwise it is for the log only.
+    pub fn is_for_people(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(
+                error,
+                StoreError::NotFound { .. }
+                    | StoreError::Taken { .. }
+                    | StoreError::InUse { .. }
+                    | StoreError::Raced { .. }
+                    | StoreError::Illegal(_)
+            ),
+            Self::Pki(error) => matches!(error, PkiError::Request(_)),
+            Self::Logs(error) => matches!(error, LogError::Token { .. }),
+            Self::Vault(_) => false,
+            Self::Forbidden(_)
+            | Self::Probe(_)
+            | Self::Id(_)
+            | Self::Slug(_)
+            | Self::NoPool { .. }
+            | Self::OtherStack { .. }
+            | Self::Commit(_)
+            | Self::Metadata { .. }
+            | Self::Input { .. }
+            | Self::Unsupported(_) => true,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The handle for making, changing and deleting stacks and pools.
+//!
+//! Takes inputs, checks them, gives what was made. Never: a pool whose request was not checked, or a token
+//! shown again later.
+
+use std::sync::Arc;
+
+use gantry_protocol::{PoolId, StackId};
+
+use super::OperationError;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::clock::UnixMillis;
+use crate::domain::stack::{ROOT_SPACE, StackSettings, StateKeeper, slug};
+use crate::store::audit::{self, Deed};
+use crate::store::pools::{self, Pool};
+use crate::store::stacks::{self, Stack};
+use crate::store::{StoreError, Tx, spaces};
+use crate::vcs_probe::check_branch;
+
+/// The longest name, in bytes.
+const NAME_LIMIT: usize = 200;
+
+/// Makes and changes.
+#[derive(Clone, Debug)]
+pub struct Manage {
+    pub(super) app: Arc<App>,
+    pub(super) principal: Principal,
+}
+
+/// A pool to make.
+#[derive(Clone, Debug)]
+pub struct NewPool {
+    /// The name people see.
+    pub name: String,
+    /// The signing request: PEM, or base64 of it.
+    pub csr: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// The space; none is the root.
+    pub space: Option<String>,
+}
+
+/// A stack to make.
+#[derive(Clone, Debug)]
+pub struct NewStack {
+    /// Its slug; none derives it from the name.
+    pub slug: Option<String>,
+    /// What it is.
+    pub settings: StackSettings,
+    /// Who keeps the tool's state.
+    pub state_keeper: StateKeeper,
+}
+
+impl Manage {
+    /// Makes a pool; the text is the token for its launchers, shown this once.
+    pub async fn create_pool(&self, new: NewPool) -> Result<(Pool, String), OperationError> {
+        check_name(&new.name)?;
+        let space = new.space.unwrap_or_else(|| ROOT_SPACE.to_owned());
+        let id = PoolId::from_ulid(self.app.store.new_id());
+        let issued = self.app.keyring.issue(&new.csr, id)?;
+        let pool = Pool {
+            id,
+            name: new.name,
+            description: new.description,
+            labels: new.labels,
+            space,
+            csr: issued.csr_pem,
+            certificate: issued.pem,
+            public_key: issued.public_key_pem,
+            created_by: self.principal.name().to_owned(),
+            created_at: UnixMillis::now(),
+        };
+        let mut tx = self.app.store.begin().await?;
+        self.check_space(&mut tx, &pool.space).await?;
+        pools::insert(&mut tx, &pool).await?;
+        self.record(&mut tx, "pool.create", format!("pool:{id}"))
+            .await?;
+        self.app.store.commit(tx).await?;
+        let token = self
+            .app
+            .keyring
+            .token(id, &pool.certificate, &self.app.base_url);
+        Ok((pool, token.encode()))
+    }
+
+    /// Deletes a pool that no stack uses.
+    pub async fn delete_pool(&self, id: &str) -> Result<Pool, OperationError> {
+        let id: PoolId = id.parse()?;
+        let mut tx = self.app.store.begin().await?;
+        let pool = pools::delete(&mut tx, id, UnixMillis::now()).await?;
+        self.record(&mut tx, "pool.delete", format!("pool:{id}"))
+            .await?;
+        self.app.store.commit(tx).await?;
+        Ok(pool)
+    }
+
+    /// Makes a stack.
+    pub async fn create_stack(&self, new: NewStack) -> Result<Stack, OperationError> {
+        check_name(&new.settings.name)?;
+        let id: StackId = match &new.slug {
+            Some(text) => text.parse()?,
+            None => slug(&new.settings.name)?,
+        };
+        let mut tx = self.app.store.begin().await?;
+        self.check_settings(&mut tx, &new.settings).await?;
+        let stack = Stack {
+            id,
+            settings: new.settings,
+            state_keeper: new.state_keeper,
+            tracked: None,
+            locked_by: None,
+            created_at: UnixMillis::now(),
+        };
+        stacks::insert(&mut tx, &stack).await?;
+        self.record(&mut tx, "stack.create", format!("stack:{}", stack.id))
+            .await?;
+        self.app.store.commit(tx).await?;
+        Ok(stack)
+    }
+
+    /// Replaces a stack's settings.
+    pub async fn update_stack(
+        &self,
+        id: &str,
+        settings: StackSettings,
+    ) -> Result<Stack, OperationError> {
+        let id: StackId = id.parse()?;
+        let mut tx = self.app.store.begin().await?;
+        self.check_settings(&mut tx, &settings).await?;
+        stacks::update(&mut tx, &id, &settings).await?;
+        let stack = stacks::get(&mut tx, &id).await?;
+        self.record(&mut tx, "stack.update", format!("stack:{id}"))
+            .await?;
+        self.app.store.commit(tx).await?;
+        Ok(stack)
+    }
+
+    /// Deletes a stack that no run is using. Its runs, logs and state stay in the store.
+    pub async fn delete_stack(&self, id: &str) -> Result<Stack, OperationError> {
+        let id: StackId = id.parse()?;
+        let mut tx = self.app.store.begin().await?;
+        let stack = stacks::delete(&mut tx, &id, UnixMillis::now()).await?;
+        self.record(&mut tx, "stack.delete", format!("stack:{id}"))
+            .await?;
+        self.app.store.commit(tx).await?;
+        Ok(stack)
+    }
+
+    async fn check_settings(
+        &self,
+        tx: &mut Tx,
+        settings: &StackSettings,
+    ) -> Result<(), OperationError> {
+        check_name(&settings.name)?;
+        self.app.sources.check(&settings.code.url)?;
+        check_branch(&settings.code.branch)?;
+        check_project_root(&settings.code.project_root)?;
+        self.check_space(tx, &settings.space).await?;
+        if let Some(pool) = settings.pool {
+            pools::get(tx, pool).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_space(&self, tx: &mut Tx, space: &str) -> Result<(), OperationError> {
+        let missing = || StoreError::NotFound {
+            kind: "space",
+            id: space.to_owned(),
+        };
+        spaces::find(tx, space).await?.ok_or_else(missing)?;
+        Ok(())
+    }
+
+    pub(super) async fn record(
+        &self,
+        tx: &mut Tx,
+        action: &'static str,
+        subject: String,
+    ) -> Result<(), StoreError> {
+        let deed = Deed {
+            actor: &self.principal.actor(),
+            action,
+            subject,
+            detail: serde_json::json!({ "key": self.principal.id() }),
+        };
+        audit::record(&self.app.store, tx, deed).await
+    }
+}
+
+fn check_name(name: &str) -> Result<(), OperationError> {
+    let good = !name.trim().is_empty() && name.len() <= NAME_LIMIT;
+    if good && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(OperationError::input(
+        "name",
+        name,
+        "expected 1 to 200 bytes without control characters",
+    ))
+}
+
+fn check_project_root(path: &str) -> Result<(), OperationError> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let inside = path.is_empty() || path.split('/').all(plain);
+    if inside && path.len() <= 1024 && !path.contains(['\0', '\n', '\\']) {
+        return Ok(());
+    }
+    Err(OperationError::input(
+        "projectRoot",
+        path,
+        "expected a path inside the repository",
+    ))
+}

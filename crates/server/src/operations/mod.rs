@@ -1,0 +1,69 @@
+//! What people can do, one handle per role.
+//!
+//! Takes a principal, gives a handle that has only the methods its role may call: [`Look`] reads,
+//! [`Operate`] moves runs, [`Manage`] makes and changes stacks and pools. Each change is one transaction
+//! with its line in the audit trail. Never: a change past a handle.
+
+mod config;
+mod error;
+mod look;
+mod manage;
+mod operate;
+mod trigger;
+mod workers;
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::auth::{Forbidden, Principal, Role};
+
+pub use config::{ConfigInput, sealing_purpose};
+pub use error::OperationError;
+pub use look::{Filter, Look, Search};
+pub use manage::{Manage, NewPool, NewStack};
+pub use operate::Operate;
+pub use trigger::{TaskRequest, TriggerRequest};
+
+/// A principal at this server.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    app: Arc<App>,
+    principal: Principal,
+}
+
+impl Caller {
+    /// The bearer of a valid token.
+    pub fn new(app: Arc<App>, principal: Principal) -> Self {
+        Self { app, principal }
+    }
+
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The handle for reading: every role has it.
+    pub fn look(&self) -> Look {
+        Look {
+            app: Arc::clone(&self.app),
+        }
+    }
+
+    /// The handle for moving runs.
+    pub fn operate(&self) -> Result<Operate, Forbidden> {
+        self.principal.require(Role::Writer)?;
+        Ok(Operate {
+            app: Arc::clone(&self.app),
+            principal: self.principal.clone(),
+        })
+    }
+
+    /// The handle for making and changing stacks and pools.
+    pub fn manage(&self) -> Result<Manage, Forbidden> {
+        self.principal.require(Role::Admin)?;
+        Ok(Manage {
+            app: Arc::clone(&self.app),
+            principal: self.principal.clone(),
+        })
+    }
+}

@@ -1,0 +1,210 @@
+//! Making runs.
+//!
+//! Takes a stack and a wish, gives a queued run whose commit and settings are fixed. Never: a run of a commit
+//! that nobody named and no branch points at.
+
+use gantry_protocol::{RunId, RunType, StackId};
+
+use super::operate::check_metadata;
+use super::{Operate, OperationError};
+use crate::clock::UnixMillis;
+use crate::domain::stack::StateKeeper;
+use crate::domain::{Run, TaskInit};
+use crate::store::commit::{Commit, TrackedCommit};
+use crate::store::runs::{self, NewRun, RunRecord, RunSettings};
+use crate::store::stacks::{self, Stack};
+use crate::vcs_probe::is_full_hash;
+
+/// The longest command of a task, in bytes.
+const COMMAND_LIMIT: usize = 64 * 1024;
+
+/// A wish for a run that plans.
+#[derive(Clone, Debug)]
+pub struct TriggerRequest<'a> {
+    /// The stack.
+    pub stack: &'a str,
+    /// What the run is for.
+    pub run_type: RunType,
+    /// The commit; none takes the head of the stack's branch.
+    pub commit: Option<&'a str>,
+    /// An entry for the run's metadata.
+    pub metadata: Option<&'a str>,
+}
+
+/// A wish for a command.
+#[derive(Clone, Debug)]
+pub struct TaskRequest<'a> {
+    /// The stack.
+    pub stack: &'a str,
+    /// The command.
+    pub command: &'a str,
+    /// Whether the tool's init comes first.
+    pub task_init: TaskInit,
+    /// An entry for the run's metadata.
+    pub metadata: Option<&'a str>,
+}
+
+impl Operate {
+    /// Makes a run that plans.
+    pub async fn trigger(&self, wish: TriggerRequest<'_>) -> Result<RunRecord, OperationError> {
+        check_metadata(wish.metadata)?;
+        match wish.run_type {
+            RunType::Tracked | RunType::Proposed | RunType::Destroy => {}
+            RunType::Task => {
+                return Err(OperationError::Unsupported(
+                    "`runTrigger` of a TASK (use `taskCreate`)",
+                ));
+            }
+            RunType::Testing => {
+                return Err(OperationError::Unsupported("a TESTING run of a stack"));
+            }
+        }
+        let stack = self.stack(wish.stack).await?;
+        let commit = match wish.commit {
+            Some(hash) => named_commit(&stack, hash)?,
+            None => self.branch_head(&stack).await?,
+        };
+        let short: String = commit.hash.chars().take(8).collect();
+        let what = match wish.run_type {
+            RunType::Proposed => "Preview",
+            RunType::Destroy => "Destruction",
+            RunType::Tracked | RunType::Task | RunType::Testing => "Deployment",
+        };
+        let title = format!("{what} of {} at {short}", commit.branch);
+        let run = self.queued(&stack, wish.run_type, TaskInit::Run);
+        let new = self.new_run(&stack, run, title, commit, None, wish.metadata)?;
+        self.create(new).await
+    }
+
+    /// Makes a run of one command.
+    pub async fn task(&self, wish: TaskRequest<'_>) -> Result<RunRecord, OperationError> {
+        check_metadata(wish.metadata)?;
+        let command = wish.command;
+        if command.trim().is_empty() || command.len() > COMMAND_LIMIT || command.contains('\0') {
+            let rule = "expected a command of at most 64 KiB";
+            return Err(OperationError::input("command", command, rule));
+        }
+        let stack = self.stack(wish.stack).await?;
+        // A task works on what was deployed last, as far as anything was.
+        let commit = match &stack.tracked {
+            Some(tracked) => tracked.commit.clone(),
+            None => self.branch_head(&stack).await?,
+        };
+        let title: String = command
+            .lines()
+            .next()
+            .unwrap_or("")
+            .chars()
+            .take(100)
+            .collect();
+        let run = self.queued(&stack, RunType::Task, wish.task_init);
+        let command = Some(command.to_owned());
+        let new = self.new_run(&stack, run, title, commit, command, wish.metadata)?;
+        self.create(new).await
+    }
+
+    async fn stack(&self, id: &str) -> Result<Stack, OperationError> {
+        let id: StackId = id.parse()?;
+        let stack = stacks::get(&mut *self.app.store.read().await?, &id).await?;
+        if stack.settings.pool.is_none() {
+            return Err(OperationError::NoPool {
+                stack: id.to_string(),
+            });
+        }
+        Ok(stack)
+    }
+
+    async fn branch_head(&self, stack: &Stack) -> Result<Commit, OperationError> {
+        let code = &stack.settings.code;
+        let url = self.app.sources.check(&code.url)?;
+        let hash = self.app.sources.branch_head(&url, &code.branch).await?;
+        Ok(Commit {
+            hash,
+            branch: code.branch.clone(),
+            ..Commit::default()
+        })
+    }
+
+    fn queued(&self, stack: &Stack, run_type: RunType, task_init: TaskInit) -> Run {
+        let id = RunId::from_ulid(self.app.store.new_id());
+        Run::queued(
+            id,
+            stack.id.clone(),
+            run_type,
+            stack.settings.approval,
+            task_init,
+        )
+    }
+
+    fn new_run(
+        &self,
+        stack: &Stack,
+        run: Run,
+        title: String,
+        commit: Commit,
+        command: Option<String>,
+        metadata: Option<&str>,
+    ) -> Result<NewRun, OperationError> {
+        let missing = || OperationError::NoPool {
+            stack: stack.id.to_string(),
+        };
+        Ok(NewRun {
+            run,
+            pool: stack.settings.pool.ok_or_else(missing)?,
+            title,
+            commit,
+            triggered_by: Some(self.principal.name().to_owned()),
+            command,
+            metadata: metadata.map(str::to_owned).into_iter().collect(),
+            settings: settings_of(stack),
+        })
+    }
+
+    async fn create(&self, new: NewRun) -> Result<RunRecord, OperationError> {
+        let at = UnixMillis::now();
+        let mut tx = self.app.store.begin().await?;
+        // The stack may have been deleted while its host was asked for the branch.
+        stacks::get(&mut tx, &new.run.stack).await?;
+        let record = runs::create(&mut tx, &new, &self.principal.actor(), at).await?;
+        if record.run.run_type == RunType::Tracked {
+            let set_by = Some(self.principal.name().to_owned());
+            let tracked = TrackedCommit {
+                commit: new.commit.clone(),
+                set_by,
+            };
+            stacks::set_tracked(&mut tx, &new.run.stack, &tracked).await?;
+        }
+        self.record(&mut tx, "run.create", new.run.id).await?;
+        self.app.store.commit(tx).await?;
+        Ok(record)
+    }
+}
+
+fn named_commit(stack: &Stack, hash: &str) -> Result<Commit, OperationError> {
+    let hash = hash.to_ascii_lowercase();
+    if !is_full_hash(&hash) {
+        return Err(OperationError::Commit(hash.chars().take(64).collect()));
+    }
+    let branch = stack.settings.code.branch.clone();
+    Ok(Commit {
+        hash,
+        branch,
+        ..Commit::default()
+    })
+}
+
+fn settings_of(stack: &Stack) -> RunSettings {
+    let settings = &stack.settings;
+    RunSettings {
+        space: settings.space.clone(),
+        labels: settings.labels.clone(),
+        url: settings.code.url.clone(),
+        repository: settings.code.full_name(),
+        stack_branch: settings.code.branch.clone(),
+        project_root: settings.code.project_root.clone(),
+        runner_image: settings.runner_image.clone(),
+        tool: settings.vendor.tool(),
+        hooks: settings.hooks.clone(),
+        managed_state: stack.state_keeper == StateKeeper::Server,
+    }
+}

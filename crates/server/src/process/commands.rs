@@ -1,0 +1,100 @@
+//! What each subcommand does.
+//!
+//! Takes the command line, gives an exit code; every failure is said once, with its causes.
+
+use std::error::Error;
+use std::path::Path;
+
+use clap::Parser;
+
+use super::{printer, serve, start_logs};
+use crate::app::{AppError, open_store};
+use crate::auth::{Role, create_key};
+use crate::clock::UnixMillis;
+use crate::config::{ApiKeyCommand, Cli, Command, MasterKeyCommand, Output};
+use crate::error::{Exit, chain};
+use crate::graphql;
+use crate::store::{StoreError, api_keys};
+use crate::vault::Vault;
+
+type Done = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Reads the command line and does what it says.
+pub async fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::BadConfig
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    if let Err(error) = start_logs(&cli) {
+        return refuse(&error, Exit::BadConfig);
+    }
+    if let Command::Serve(args) = &cli.command
+        && let Err(error) = args.check()
+    {
+        return refuse(&error, Exit::BadConfig);
+    }
+    match dispatch(cli.command).await {
+        Ok(()) => Exit::Done,
+        Err(error) => refuse(error.as_ref(), Exit::Failed),
+    }
+}
+
+fn refuse(error: &(dyn Error + 'static), exit: Exit) -> Exit {
+    printer::failure(&chain(error));
+    exit
+}
+
+async fn dispatch(command: Command) -> Done {
+    match command {
+        Command::Serve(args) => Ok(serve::until_stopped(&args).await?),
+        Command::MasterKey(MasterKeyCommand::Generate) => {
+            Ok(printer::text(Vault::generate().expose())?)
+        }
+        Command::ApiKey(ApiKeyCommand::Create {
+            data_dir,
+            name,
+            role,
+            output,
+        }) => create_api_key(&data_dir, &name, role, output).await,
+        Command::ApiKey(ApiKeyCommand::Revoke { data_dir, id }) => {
+            revoke_api_key(&data_dir, &id).await
+        }
+        Command::Schema => Ok(printer::text(&graphql::sdl())?),
+    }
+}
+
+async fn create_api_key(data_dir: &Path, name: &str, role: Role, output: Output) -> Done {
+    let store = open_existing(data_dir).await?;
+    let key = create_key(&store, name, role).await?;
+    store.close().await;
+    Ok(printer::issued_key(&key, output)?)
+}
+
+async fn revoke_api_key(data_dir: &Path, id: &str) -> Done {
+    let store = open_existing(data_dir).await?;
+    let mut tx = store.begin().await?;
+    let revoked = api_keys::revoke(&mut tx, id, UnixMillis::now()).await?;
+    store.commit(tx).await?;
+    store.close().await;
+    if revoked {
+        return Ok(());
+    }
+    Err(StoreError::NotFound {
+        kind: "API key",
+        id: id.to_owned(),
+    }
+    .into())
+}
+
+/// The first key is often made before the first start, so the directory may be new.
+async fn open_existing(data_dir: &Path) -> Result<crate::store::Store, AppError> {
+    crate::app::make_private(data_dir)?;
+    open_store(data_dir).await
+}

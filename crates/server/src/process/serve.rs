@@ -1,0 +1,141 @@
+//! Running the server from start to stop.
+//!
+//! Takes settings, gives a running server that can be told to stop. On SIGTERM or SIGINT: no new
+//! connections, long polls answer at once, requests get their time to end, the database is closed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use super::listen::{PeerAddr, TlsError, TlsListener};
+use crate::app::{App, AppConfig, AppError};
+use crate::config::{ServeArgs, environment_for_git};
+use crate::{tasks, web};
+
+/// How long requests get to end.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Why the server can't start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address can't be used.
+    #[error("could not listen on GANTRY_LISTEN `{address}`")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The parts can't be opened.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The TLS files can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address can't be told to others.
+    #[error("could not write `{}`", path.display())]
+    AddressFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Signals can't be waited for.
+    #[error("could not listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: JoinHandle<io::Result<()>>,
+    loops: Vec<tasks::Loop>,
+}
+
+/// Binds, opens and starts; the address is written to `<data>/address` once requests are answered.
+pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
+    let address = args.listen;
+    let bind_failed = |source| ServeError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(bind_failed)?;
+    let address = listener.local_addr().map_err(bind_failed)?;
+    let config = AppConfig {
+        data_dir: args.data_dir.clone(),
+        master_key_file: args.master_key_file.clone(),
+        base_url: args.base_url(address),
+        source_file_prefixes: args.source_file_prefixes.clone(),
+        git_environment: environment_for_git(),
+    };
+    let app = App::open(config).await?;
+    let loops = tasks::start(&app);
+    let router = web::router(Arc::clone(&app)).into_make_service_with_connect_info::<PeerAddr>();
+    let stopped = app.stopping.clone().cancelled_owned();
+    let server = match args.tls() {
+        Some(files) => {
+            let listener = TlsListener::new(listener, &files)?;
+            let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            tokio::spawn(server.into_future())
+        }
+        None => {
+            let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            tokio::spawn(server.into_future())
+        }
+    };
+    let path = app.data_dir.join("address");
+    std::fs::write(&path, format!("{address}\n"))
+        .map_err(|source| ServeError::AddressFile { path, source })?;
+    tracing::info!(%address, url = app.base_url, "listening");
+    Ok(Running {
+        app,
+        address,
+        server,
+        loops,
+    })
+}
+
+impl Running {
+    /// Stops taking requests, lets those that run end, closes everything.
+    pub async fn stop(self) {
+        self.app.stopping.cancel();
+        let abort = self.server.abort_handle();
+        match tokio::time::timeout(GRACE, self.server).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(%error, "the server ended badly"),
+            Ok(Err(error)) => tracing::error!(%error, "the server panicked"),
+            Err(_) => {
+                tracing::warn!(
+                    seconds = GRACE.as_secs(),
+                    "requests did not end in time: cut"
+                );
+                abort.abort();
+            }
+        }
+        for task in self.loops {
+            task.ended().await;
+        }
+        self.app.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) async fn until_stopped(args: &ServeArgs) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let running = start(args).await?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
+    }
+    running.stop().await;
+    Ok(())
+}

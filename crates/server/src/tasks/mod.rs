@@ -1,0 +1,117 @@
+//! Work that nobody asks for: loops with a name, a period and a way to run at once.
+//!
+//! Takes functions, gives handles. A loop that fails says so and goes on; all end when the server stops.
+//! Never: work that a request waits for.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::error::chain;
+
+/// How often the database folds its log back into the main file.
+const UPKEEP: Duration = Duration::from_secs(300);
+
+/// A running loop.
+#[derive(Debug)]
+pub struct Loop {
+    now: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Loop {
+    /// Starts a loop that does `work` after every `period`, and whenever [`Loop::activate`] is called.
+    pub fn start<W, F, E>(
+        name: &'static str,
+        period: Duration,
+        stopping: CancellationToken,
+        work: W,
+    ) -> Self
+    where
+        W: Fn() -> F + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send,
+        E: std::error::Error + Send,
+    {
+        let now = Arc::new(Notify::new());
+        let wake = Arc::clone(&now);
+        let task = tokio::spawn(async move {
+            let mut clock = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+            clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = clock.tick() => {}
+                    () = wake.notified() => {}
+                    () = stopping.cancelled() => return,
+                }
+                if let Err(error) = work().await {
+                    tracing::error!(task = name, error = chain(&error), "background work failed");
+                }
+            }
+        });
+        Self { now, task }
+    }
+
+    /// Does the work now; calls during a run of it make one more.
+    pub fn activate(&self) {
+        self.now.notify_one();
+    }
+
+    /// Waits until the loop has ended, which it does when the server stops.
+    pub async fn ended(self) {
+        if self.task.await.is_err() {
+            tracing::error!("a background loop panicked");
+        }
+    }
+}
+
+/// Starts the loops of this server.
+pub fn start(app: &Arc<App>) -> Vec<Loop> {
+    let shared = Arc::clone(app);
+    let upkeep = Loop::start("database upkeep", UPKEEP, app.stopping.clone(), move || {
+        let app = Arc::clone(&shared);
+        async move { app.store.upkeep().await }
+    });
+    vec![upkeep]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use tokio::sync::watch;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_runs_by_the_clock_and_when_asked_and_survives_failures() {
+        let stopping = CancellationToken::new();
+        let (done, mut seen) = watch::channel(0);
+        let count = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&count);
+        let task = Loop::start(
+            "test",
+            Duration::from_secs(60),
+            stopping.clone(),
+            move || {
+                let (counter, done) = (Arc::clone(&counter), done.clone());
+                async move {
+                    done.send_replace(counter.fetch_add(1, Ordering::SeqCst) + 1);
+                    Err(std::io::Error::other("always"))
+                }
+            },
+        );
+        let start = tokio::time::Instant::now();
+        seen.wait_for(|n| *n == 2).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 120);
+        task.activate();
+        seen.wait_for(|n| *n == 3).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 120);
+        stopping.cancel();
+        task.ended().await;
+        assert_eq!(count.load(Ordering::SeqCst), 3);
+    }
+}

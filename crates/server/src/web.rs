@@ -1,0 +1,49 @@
+//! The routes of the server.
+//!
+//! Takes the shared parts, gives one router. Never: a route that needs no proof of who asks, but the API's
+//! own exchange, the launchers' enrolment and the two health checks.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+
+use crate::app::{App, fault_text};
+use crate::error::chain;
+use crate::graphql;
+
+/// A mounted file arrives in base64 inside a request.
+const API_BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Everything that the server answers.
+pub fn router(app: Arc<App>) -> Router {
+    let schema = graphql::schema(Arc::clone(&app));
+    let api = post(graphql::http::answer).layer(DefaultBodyLimit::max(API_BODY_LIMIT));
+    let api = Router::new()
+        .route("/graphql", api)
+        .with_state((Arc::clone(&app), schema));
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(app)
+        .merge(api)
+}
+
+/// Ready means: the database can be written.
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    let Err(error) = app.store.check().await else {
+        return (StatusCode::OK, "ready\n".to_owned());
+    };
+    tracing::error!(error = chain(&error), "the database can't be written");
+    let reason = match error.storage_fault() {
+        Some(fault) => format!(
+            "the data directory `{}` {}\n",
+            app.data_dir.display(),
+            fault_text(fault)
+        ),
+        None => "the database can't be written: see the server's log\n".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, reason)
+}
