@@ -25,28 +25,29 @@ pub(super) fn patterns<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> (Vec<
             short += usize::from(!secret.is_empty());
             continue;
         }
-        forms(secret, &mut found);
+        plain_forms(secret, &mut found);
+        for shift in 0..3 {
+            for engine in [&STANDARD, &URL_SAFE] {
+                base64_at(engine, secret, shift, &mut found);
+            }
+        }
         if secret.contains(&b'\n') {
             let lines = secret.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
             for line in lines.filter(|line| line.len() >= MIN_LINE) {
-                forms(line, &mut found);
+                plain_forms(line, &mut found);
             }
         }
     }
     (found.into_iter().collect(), short)
 }
 
-fn forms(secret: &[u8], found: &mut BTreeSet<Vec<u8>>) {
+/// As it is, and as JSON and HCL write it between quotes.
+fn plain_forms(secret: &[u8], found: &mut BTreeSet<Vec<u8>>) {
     found.insert(secret.to_vec());
     if let Ok(text) = std::str::from_utf8(secret)
         && let Ok(quoted) = serde_json::to_string(text)
     {
         found.insert(quoted.as_bytes()[1..quoted.len() - 1].to_vec());
-    }
-    for shift in 0..3 {
-        for engine in [&STANDARD, &URL_SAFE] {
-            base64_at(engine, secret, shift, found);
-        }
     }
 }
 

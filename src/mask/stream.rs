@@ -25,6 +25,8 @@ struct Compiled {
     search: Option<Search>,
     /// Sorted, to find those that begin with a given text.
     patterns: Vec<Vec<u8>>,
+    /// Whether some pattern begins with this byte: spares most positions the search among the patterns.
+    begins: [bool; 256],
     longest: usize,
     short: usize,
 }
@@ -67,6 +69,10 @@ impl Mask {
                 .build(&patterns)
                 .expect("invariant: the patterns' total size is far below the automaton's 2 GiB")
         };
+        let mut begins = [false; 256];
+        for byte in patterns.iter().filter_map(|pattern| pattern.first()) {
+            begins[usize::from(*byte)] = true;
+        }
         let search = (!patterns.is_empty()).then(|| Search {
             first: build(MatchKind::LeftmostLongest),
             all: build(MatchKind::Standard),
@@ -76,6 +82,7 @@ impl Mask {
                 search,
                 longest: patterns.iter().map(Vec::len).max().unwrap_or(0),
                 patterns,
+                begins,
                 short,
             }),
         }
@@ -206,7 +213,7 @@ impl Compiled {
     fn first_open(&self, text: &[u8], from: usize) -> usize {
         let near = text.len().saturating_sub(self.longest.saturating_sub(1));
         (near.max(from)..text.len())
-            .find(|at| self.begins_a_pattern(&text[*at..]))
+            .find(|at| self.begins[usize::from(text[*at])] && self.begins_a_pattern(&text[*at..]))
             .unwrap_or(text.len())
     }
 
