@@ -25,8 +25,8 @@ struct Compiled {
     search: Option<Search>,
     /// Sorted, to find those that begin with a given text.
     patterns: Vec<Vec<u8>>,
-    /// Whether some pattern begins with this byte: spares most positions the search among the patterns.
-    begins: [bool; 256],
+    /// The patterns' first bytes: spares most positions the search among the patterns.
+    begins: Begins,
     longest: usize,
     short: usize,
 }
@@ -69,10 +69,6 @@ impl Mask {
                 .build(&patterns)
                 .expect("invariant: the patterns' total size is far below the automaton's 2 GiB")
         };
-        let mut begins = [false; 256];
-        for byte in patterns.iter().filter_map(|pattern| pattern.first()) {
-            begins[usize::from(*byte)] = true;
-        }
         let search = (!patterns.is_empty()).then(|| Search {
             first: build(MatchKind::LeftmostLongest),
             all: build(MatchKind::Standard),
@@ -81,8 +77,8 @@ impl Mask {
             inner: Arc::new(Compiled {
                 search,
                 longest: patterns.iter().map(Vec::len).max().unwrap_or(0),
+                begins: Begins::new(&patterns),
                 patterns,
-                begins,
                 short,
             }),
         }
@@ -213,11 +209,14 @@ impl Compiled {
     fn first_open(&self, text: &[u8], from: usize) -> usize {
         let near = text.len().saturating_sub(self.longest.saturating_sub(1));
         (near.max(from)..text.len())
-            .find(|at| self.begins[usize::from(text[*at])] && self.begins_a_pattern(&text[*at..]))
+            .find(|at| self.begins_a_pattern(&text[*at..]))
             .unwrap_or(text.len())
     }
 
     fn begins_a_pattern(&self, piece: &[u8]) -> bool {
+        if !self.begins.may_begin(piece) {
+            return false;
+        }
         // Patterns are sorted, so those that begin with `piece` directly follow it.
         let next = self
             .patterns
@@ -225,6 +224,40 @@ impl Compiled {
         self.patterns
             .get(next)
             .is_some_and(|pattern| pattern.starts_with(piece))
+    }
+}
+
+/// First bytes, and first two bytes (one bit each), of the patterns.
+struct Begins {
+    one: [bool; 256],
+    two: Vec<u64>,
+}
+
+impl Begins {
+    fn new(patterns: &[Vec<u8>]) -> Self {
+        let mut begins = Self {
+            one: [false; 256],
+            two: vec![0; 1024],
+        };
+        for pattern in patterns {
+            if let [first, second, ..] = pattern[..] {
+                begins.one[usize::from(first)] = true;
+                let bit = usize::from(u16::from_be_bytes([first, second]));
+                begins.two[bit / 64] |= 1 << (bit % 64);
+            }
+        }
+        begins
+    }
+
+    fn may_begin(&self, piece: &[u8]) -> bool {
+        match *piece {
+            [] => false,
+            [first] => self.one[usize::from(first)],
+            [first, second, ..] => {
+                let bit = usize::from(u16::from_be_bytes([first, second]));
+                self.two[bit / 64] & (1 << (bit % 64)) != 0
+            }
+        }
     }
 }
 
