@@ -14,7 +14,7 @@ use crate::auth::{TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
 use crate::logstore::LogStore;
 use crate::pki::{Keyring, PkiError};
-use crate::store::{StorageFault, Store, StoreError};
+use crate::store::{DATABASE, StorageFault, Store, StoreError};
 use crate::vault::{Vault, VaultError};
 use crate::vcs_probe::Sources;
 
@@ -71,6 +71,12 @@ pub enum AppError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// It is open to others and not ours.
+    #[error("the directory `{}` is open to other users and holds something else: name an empty one, or `chmod 700` it", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
     },
     /// Another process has it.
     #[error("the data directory `{}` is used by another gantry-server", path.display())]
@@ -166,7 +172,8 @@ pub async fn open_store(dir: &Path) -> Result<Store, AppError> {
         })
 }
 
-/// Makes a directory that only this user can look into; one that exists is tightened.
+/// Makes a directory that only this user can look into. One that exists is tightened if it is ours or
+/// empty; another one is left alone, for it may be the wrong one.
 pub(crate) fn make_private(dir: &Path) -> Result<(), AppError> {
     let failed = |operation| {
         let path = dir.to_owned();
@@ -186,11 +193,17 @@ pub(crate) fn make_private(dir: &Path) -> Result<(), AppError> {
         .map_err(failed("look at"))?
         .permissions()
         .mode();
-    if mode & 0o077 != 0 {
-        let private = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(dir, private).map_err(failed("close to other users"))?;
+    if mode & 0o077 == 0 {
+        return Ok(());
     }
-    Ok(())
+    let empty = fs::read_dir(dir).map_err(failed("read"))?.next().is_none();
+    if !empty && !dir.join(DATABASE).exists() {
+        return Err(AppError::Foreign {
+            path: dir.to_owned(),
+        });
+    }
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(dir, private).map_err(failed("close to other users"))
 }
 
 /// Held until the process ends, however it ends.

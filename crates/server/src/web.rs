@@ -9,6 +9,8 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use tokio::sync::Mutex;
+use tokio::time::{Duration, Instant};
 
 use crate::app::{App, fault_text};
 use crate::error::chain;
@@ -16,6 +18,9 @@ use crate::graphql;
 
 /// A mounted file arrives in base64 inside a request.
 const API_BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// How long an answer about readiness is good for.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Everything that the server answers.
 pub fn router(app: Arc<App>) -> Router {
@@ -27,22 +32,44 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(app)
+        .with_state(Readiness {
+            app,
+            last: Arc::default(),
+        })
         .merge(api)
 }
 
+/// Status and text.
+type Answer = (StatusCode, String);
+
+/// What was found last, and when: anybody may ask, so the database is asked once a second at most.
+#[derive(Clone)]
+struct Readiness {
+    app: Arc<App>,
+    last: Arc<Mutex<Option<(Instant, Answer)>>>,
+}
+
 /// Ready means: the database can be written.
-async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
+async fn ready(State(readiness): State<Readiness>) -> Answer {
+    let mut last = readiness.last.lock().await;
+    match &*last {
+        Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
+        _ => {
+            let answer = look(&readiness.app).await;
+            *last = Some((Instant::now(), answer.clone()));
+            answer
+        }
+    }
+}
+
+async fn look(app: &App) -> Answer {
     let Err(error) = app.store.check().await else {
         return (StatusCode::OK, "ready\n".to_owned());
     };
     tracing::error!(error = chain(&error), "the database can't be written");
+    // What is shown to anybody names no path.
     let reason = match error.storage_fault() {
-        Some(fault) => format!(
-            "the data directory `{}` {}\n",
-            app.data_dir.display(),
-            fault_text(fault)
-        ),
+        Some(fault) => format!("the data directory {}\n", fault_text(fault)),
         None => "the database can't be written: see the server's log\n".to_owned(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, reason)

@@ -47,6 +47,14 @@ pub enum OperationError {
         /// The stack.
         stack: String,
     },
+    /// A person holds the stack.
+    #[error("stack `{stack}` is locked by `{holder}`: ask them, or an admin, to unlock it")]
+    Held {
+        /// The stack.
+        stack: String,
+        /// Who holds it.
+        holder: String,
+    },
     /// The run belongs to another stack.
     #[error("run `{run}` does not belong to stack `{stack}`")]
     OtherStack {
@@ -110,6 +118,7 @@ impl OperationError {
             | Self::Id(_)
             | Self::Slug(_)
             | Self::NoPool { .. }
+            | Self::Held { .. }
             | Self::OtherStack { .. }
             | Self::Commit(_)
             | Self::Metadata { .. }

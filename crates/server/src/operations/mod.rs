@@ -6,6 +6,7 @@
 
 mod config;
 mod error;
+mod hold;
 mod look;
 mod manage;
 mod operate;

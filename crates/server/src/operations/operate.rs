@@ -14,7 +14,7 @@ use crate::clock::UnixMillis;
 use crate::domain::RunEvent;
 use crate::store::audit::{self, Deed};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, stacks};
 
 /// The most that one entry of a run's metadata may hold, in bytes.
 const METADATA_LIMIT: usize = 64 * 1024;
@@ -90,6 +90,9 @@ impl Operate {
         if before.run.stack != stack {
             let (run, stack) = (run.to_string(), stack.to_string());
             return Err(OperationError::OtherStack { run, stack });
+        }
+        if event == RunEvent::Confirm {
+            self.check_holder(&stacks::get(&mut tx, &stack).await?)?;
         }
         let by = self.principal.actor();
         if let Some(entry) = metadata {

@@ -163,8 +163,11 @@ impl Operate {
     async fn create(&self, new: NewRun) -> Result<RunRecord, OperationError> {
         let at = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
-        // The stack may have been deleted while its host was asked for the branch.
-        stacks::get(&mut tx, &new.run.stack).await?;
+        // The stack may have been deleted or taken while its host was asked for the branch.
+        let stack = stacks::get(&mut tx, &new.run.stack).await?;
+        if new.run.run_type.takes_stack_lock() {
+            self.check_holder(&stack)?;
+        }
         let record = runs::create(&mut tx, &new, &self.principal.actor(), at).await?;
         if record.run.run_type == RunType::Tracked {
             let set_by = Some(self.principal.name().to_owned());

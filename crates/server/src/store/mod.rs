@@ -44,6 +44,9 @@ pub type Conn = SqliteConnection;
 /// A write transaction. Dropped without [`Store::commit`], it leaves no trace.
 pub type Tx = Transaction<'static, Sqlite>;
 
+/// Name of the database's file in the data directory.
+pub const DATABASE: &str = "gantry.db";
+
 /// How long a reader or the writer waits for its turn before the request fails.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -65,7 +68,7 @@ pub struct Store {
 impl Store {
     /// Opens `<dir>/gantry.db`, creating and migrating it as needed.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let path = dir.join("gantry.db");
+        let path = dir.join(DATABASE);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)

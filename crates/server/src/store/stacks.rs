@@ -253,6 +253,22 @@ pub async fn delete(conn: &mut Conn, id: &StackId, at: UnixMillis) -> Result<Sta
     Ok(stack)
 }
 
+/// Gives a stack to one person, or to nobody.
+pub async fn set_holder(
+    conn: &mut Conn,
+    id: &StackId,
+    holder: Option<&str>,
+    note: Option<&str>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE stacks SET locked_by = $2, locked_note = $3 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(holder)
+        .bind(note)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 fn missing(id: &StackId) -> StoreError {
     StoreError::NotFound {
         kind: "stack",

@@ -1,5 +1,10 @@
 //! Contract tests of the API and the process: the real server on a free port, the texts of real clients.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
 mod logins;
 mod pools;
 mod process;

@@ -1,5 +1,6 @@
 //! The process: exit codes, one server per data directory, a clean stop, TLS, health.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -170,9 +171,15 @@ fn what_can_not_work_is_one_line_that_names_it() {
         ])
     };
     let inside = format!("{data}/key");
+    let foreign = dir.path().join("shared");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("somebody's"), "").unwrap();
+    std::fs::set_permissions(&foreign, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let foreign = foreign.display().to_string();
     for (output, code, named) in [
         (serve(&data, &other, "127.0.0.1:0"), 1, other.as_str()),
         (serve(&data, &missing, "127.0.0.1:0"), 1, missing.as_str()),
+        (serve(&foreign, &key, "127.0.0.1:0"), 1, foreign.as_str()),
         (
             serve("/proc/gantry", &key, "127.0.0.1:0"),
             1,
@@ -193,7 +200,6 @@ fn what_can_not_work_is_one_line_that_names_it() {
 
 #[tokio::test]
 async fn the_data_directory_is_private_and_health_is_told() {
-    use std::os::unix::fs::PermissionsExt;
     let world = World::new().await;
     let mode = std::fs::metadata(&world.app().data_dir)
         .unwrap()

@@ -326,3 +326,45 @@ async fn a_missing_branch_or_pool_is_named() {
     let refused = world.writer.refused(text, json!({})).await;
     assert!(refused.contains("has no branch `nope`"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_person_takes_a_stack_for_themselves() {
+    let world = World::new().await;
+    world.stack().await;
+    let run = deploy(&world.writer).await;
+    world.plans_changes(&run).await;
+    let lock = "mutation($note:String!$stack:ID!){stackLock(id: $stack, note: $note){id,lockedBy}}";
+    let locked = world
+        .admin
+        .ok(lock, json!({ "stack": "net", "note": "incident" }))
+        .await;
+    assert_eq!(locked["stackLock"]["lockedBy"], "admin");
+    let held = "stack `net` is locked by `admin`: ask them, or an admin, to unlock it";
+    let unlock = "mutation($stack:ID!){stackUnlock(id: $stack){id,lockedBy}}";
+    for (text, variables) in [
+        (CONFIRM, of(&run)),
+        (TRIGGER, trigger(RunType::Tracked, None)),
+        (
+            TASK,
+            json!({ "stack": "net", "command": "ls", "noinit": true }),
+        ),
+        (lock, json!({ "stack": "net", "note": "" })),
+        (unlock, json!({ "stack": "net" })),
+    ] {
+        assert_eq!(world.writer.refused(text, variables).await, held, "{text}");
+    }
+    world
+        .writer
+        .ok(TRIGGER, trigger(RunType::Proposed, None))
+        .await;
+    world.admin.ok(CONFIRM, of(&run)).await;
+    let freed = world.admin.ok(unlock, json!({ "stack": "net" })).await;
+    assert_eq!(freed["stackUnlock"]["lockedBy"], json!(null));
+    world
+        .writer
+        .ok(
+            TASK,
+            json!({ "stack": "net", "command": "ls", "noinit": true }),
+        )
+        .await;
+}

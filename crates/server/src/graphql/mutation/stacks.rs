@@ -64,6 +64,21 @@ impl StackMutation {
         Ok(Stack(manage.delete_stack(&id).await?))
     }
 
+    /// Takes a stack for the caller alone: nobody else deploys, nothing is applied without a person.
+    async fn stack_lock(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        note: Option<String>,
+    ) -> Result<Stack, Error> {
+        Ok(Stack(operate(ctx)?.hold(&id, note.as_deref()).await?))
+    }
+
+    /// Frees a stack that the caller holds; an admin may free any.
+    async fn stack_unlock(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
+        Ok(Stack(operate(ctx)?.release(&id).await?))
+    }
+
     /// Sets a variable or file of a stack, replacing the one of the same id.
     async fn stack_config_add(
         &self,
