@@ -1,0 +1,8 @@
+//! The host side of the launcher against the real Docker Engine and a real registry.
+//!
+//! Takes a running engine, `docker-registry` and a static busybox; gives verdicts. Never: an image from the
+//! internet, a container or registry that outlives its test.
+
+mod containers;
+mod images;
+mod world;
