@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverOpts};
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
@@ -181,6 +181,10 @@ fn read_hosts(path: &Path) -> Hosts {
 
 fn read_servers(path: &Path) -> Result<TokioResolver, NetError> {
     let (config, from_file) = parse_resolv_conf(fs::read(path)?)?;
+    dns(config, &from_file)
+}
+
+fn dns(config: ResolverConfig, from_file: &ResolverOpts) -> Result<TokioResolver, NetError> {
     // ndots and EDNS are the operator's; the rest is what a program that people wait for needs.
     let mut options = ResolverOpts::default();
     options.ndots = from_file.ndots;
@@ -220,6 +224,78 @@ fn static_addresses(hosts: &Hosts, host: &str) -> Result<Vec<IpAddr>, ResolveErr
 mod tests {
     use super::*;
     use std::error::Error as _;
+
+    use hickory_resolver::config::NameServerConfig;
+    use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
+    use hickory_resolver::proto::rr::{RData, Record};
+    use tokio::net::UdpSocket;
+
+    /// A name server: `both.test` has both families, `six.test` IPv6 only, nothing else exists. Gives what it
+    /// was asked through the channel.
+    async fn name_server() -> (
+        TokioResolver,
+        tokio::sync::mpsc::UnboundedReceiver<RecordType>,
+    ) {
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (asked, log) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut packet = [0; 1500];
+            while let Ok((length, peer)) = socket.recv_from(&mut packet).await {
+                let question = Message::from_vec(&packet[..length]).unwrap();
+                let _ = asked.send(question.queries[0].query_type());
+                socket.send_to(&answer(&question), peer).await.unwrap();
+            }
+        });
+        let mut server = NameServerConfig::udp(address.ip());
+        server.connections[0].port = address.port();
+        let config = ResolverConfig::from_parts(None, vec![], vec![server]);
+        (dns(config, &ResolverOpts::default()).unwrap(), log)
+    }
+
+    fn answer(question: &Message) -> Vec<u8> {
+        let query = question.queries[0].clone();
+        let mut message = Message::response(question.metadata.id, OpCode::Query);
+        let name = query.name().to_string();
+        let data = match (name.as_str(), query.query_type()) {
+            ("both.test.", RecordType::A) => Some("192.0.2.1"),
+            ("both.test." | "six.test.", RecordType::AAAA) => Some("2001:db8::1"),
+            ("six.test.", _) => None,
+            _ => {
+                message.metadata.response_code = ResponseCode::NXDomain;
+                None
+            }
+        };
+        if let Some(data) = data {
+            let data = RData::from(data.parse::<IpAddr>().unwrap());
+            message.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+        }
+        message.add_query(query);
+        message.to_vec().unwrap()
+    }
+
+    #[tokio::test]
+    async fn ipv6_is_asked_for_only_when_there_is_no_ipv4() {
+        let (resolver, mut asked) = name_server().await;
+        let rows = [
+            ("both.test.", "192.0.2.1", &[RecordType::A][..]),
+            (
+                "six.test.",
+                "2001:db8::1",
+                &[RecordType::A, RecordType::AAAA],
+            ),
+        ];
+        for (host, address, questions) in rows {
+            let found: Vec<_> = resolver.lookup_ip(host).await.unwrap().iter().collect();
+            assert_eq!(found, ips(&[address]), "{host}");
+            let mut seen = Vec::new();
+            while let Ok(kind) = asked.try_recv() {
+                seen.push(kind);
+            }
+            assert_eq!(seen, questions, "{host}");
+        }
+        assert!(resolver.lookup_ip("none.test.").await.is_err());
+    }
 
     const SILENT: &str = "nameserver 192.0.2.1\n";
 
