@@ -1,0 +1,91 @@
+//! Docker, through its own command line: what a person would see, independent of the launcher's client.
+//!
+//! Takes arguments, gives output. Never: a container touched that is not of a test's own directories.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::programs::find_program;
+
+/// The daemon that the tests use.
+#[derive(Clone, Copy, Debug)]
+pub struct Docker;
+
+impl Docker {
+    /// The daemon, which has to answer.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn answering() -> Self {
+        let answered = Self::output(&["version", "--format", "{{.Server.Version}}"]);
+        assert!(
+            answered.status.success(),
+            "these tests start containers and need a Docker daemon that answers: start dockerd \
+             (scripts/test does it) and run them as root: {}",
+            String::from_utf8_lossy(&answered.stderr).trim()
+        );
+        Self
+    }
+
+    fn output(args: &[&str]) -> Output {
+        let mut command = Command::new(find_program("docker", "docker.io"));
+        command.args(args).output().expect("run docker")
+    }
+
+    /// Runs `docker` and gives what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn run(self, args: &[&str]) -> String {
+        let output = Self::output(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "docker {}: {stderr}",
+            args.join(" ")
+        );
+        String::from_utf8(output.stdout)
+            .expect("docker prints text")
+            .trim()
+            .to_owned()
+    }
+
+    /// Runs `docker` and gives whether it succeeded.
+    pub fn tries(self, args: &[&str]) -> bool {
+        Self::output(args).status.success()
+    }
+
+    /// Everything that the daemon tells about containers whose mounts lie below `dir`, ended ones too.
+    pub fn containers_of(self, dir: &Path) -> Vec<Value> {
+        let names = self.run(&["ps", "--all", "--quiet", "--filter", "name=^gantry-"]);
+        let all = names.lines().filter_map(|id| self.inspect(id));
+        all.filter(|container| has_mount_below(container, dir))
+            .collect()
+    }
+
+    /// What the daemon tells about a container; nothing when it is gone.
+    pub fn inspect(self, container: &str) -> Option<Value> {
+        let output = Self::output(&["inspect", "--type", "container", container]);
+        let listed: Vec<Value> = serde_json::from_slice(&output.stdout).ok()?;
+        listed.into_iter().next()
+    }
+
+    /// Removes containers, running ones too.
+    pub fn remove(self, containers: &[Value]) {
+        for id in containers
+            .iter()
+            .filter_map(|container| container["Id"].as_str())
+        {
+            // Gone already is as good.
+            self.tries(&["rm", "--force", "--volumes", id]);
+        }
+    }
+}
+
+fn has_mount_below(container: &Value, dir: &Path) -> bool {
+    let mounts = container["Mounts"].as_array().into_iter().flatten();
+    let mut sources = mounts.filter_map(|mount| mount["Source"].as_str());
+    sources.any(|source| Path::new(source).starts_with(dir))
+}

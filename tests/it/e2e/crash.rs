@@ -1,0 +1,152 @@
+//! The launcher dies, the run does not.
+
+use gantry_test_support::{Launcher, Run, World};
+
+use super::{WAITING_APPLY, waiting};
+
+/// Prints 3 MB whose bytes are known: numbered lines of 100 bytes.
+const NUMBERS: &str = "awk 'BEGIN { for (i = 0; i < 30000; i++) printf \"%099d\\n\", i }'";
+
+fn numbers() -> Vec<u8> {
+    (0..30_000)
+        .flat_map(|i| format!("{i:099}\n").into_bytes())
+        .collect()
+}
+
+/// Kills the launcher with a run in the middle and starts the next process once the run went on without it.
+fn kill_and_adopt(launcher: &mut Launcher, run: &Run<'_>, world: &World, go: &str, gone_on: &str) {
+    let dir = launcher.run_dir(run.id(), 1);
+    launcher.kill();
+    let running = || {
+        world
+            .containers()
+            .iter()
+            .filter(|c| c["State"]["Running"] == true)
+            .count()
+    };
+    assert_eq!(running(), 1, "the container goes on without its launcher");
+    dir.put_file(go);
+    dir.wait_file(gone_on);
+    assert_eq!(running(), 1);
+    launcher.start_again();
+    launcher.wait_logged("container adopted");
+}
+
+#[test]
+fn a_plan_outlives_its_launcher_and_no_byte_is_lost() {
+    let world = World::start();
+    let repo = world.repo("code");
+    repo.commit(&[("main.tf", super::CODE)]);
+    let stack = world
+        .stack("crash-plan", &repo)
+        .autodeploy()
+        .option("--before-plan", NUMBERS)
+        .option("--before-plan", &waiting("plan"))
+        .option("--before-plan", &format!("{NUMBERS}; {}", waiting("rest")))
+        .option("--before-plan", NUMBERS)
+        .create();
+    let mut launcher = world.launcher("a").start();
+    let run = stack.deploy();
+    launcher.run_dir(run.id(), 1).wait_file("in-plan");
+    kill_and_adopt(&mut launcher, &run, &world, "go-plan", "in-rest");
+    launcher.run_dir(run.id(), 1).put_file("go-rest");
+
+    let seen = run.wait("FINISHED");
+    assert_eq!(
+        (seen.attempt, seen.times("PLANNING"), seen.times("APPLYING")),
+        (1, 1, 1)
+    );
+    run.wait_log("PLANNING", "Plan: 1 to add");
+    let log = run.log_bytes("PLANNING");
+    let printed = numbers();
+    let found = find_all(&log, &printed);
+    assert_eq!(
+        found,
+        3,
+        "what was printed stands in the log three times, whole ({} bytes)",
+        log.len()
+    );
+    let numbered = log
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.len() == 99)
+        .count();
+    assert_eq!(numbered, 3 * 30_000, "and no line of it is there twice");
+}
+
+#[test]
+fn an_apply_outlives_its_launcher_and_runs_once() {
+    let world = World::start();
+    let repo = world.repo("code");
+    repo.commit(&[("main.tf", WAITING_APPLY)]);
+    let stack = world
+        .stack("crash-apply", &repo)
+        .autodeploy()
+        .option("--before-apply", NUMBERS)
+        .option("--after-apply", &format!("{NUMBERS}; {}", waiting("end")))
+        .create();
+    let mut launcher = world.launcher("a").start();
+    let run = stack.deploy();
+    launcher.run_dir(run.id(), 1).wait_file("in-apply");
+    // Managed state goes through the launcher: the apply ends only once the next process is there.
+    let dir = launcher.run_dir(run.id(), 1);
+    launcher.kill();
+    dir.put_file("go-apply");
+    launcher.start_again();
+    launcher.wait_logged("container adopted");
+    dir.wait_file("in-end");
+    dir.put_file("go-end");
+
+    let seen = run.wait("FINISHED");
+    assert_eq!((seen.attempt, seen.times("APPLYING")), (1, 1));
+    assert_eq!(stack.output("said").as_deref(), Some("\"made\""));
+    let text = run.wait_log("APPLYING", "Apply complete");
+    assert_eq!(text.matches("Apply complete").count(), 1);
+    assert_eq!(find_all(&run.log_bytes("APPLYING"), &numbers()), 2);
+    let again = stack.deploy();
+    again.wait("FINISHED");
+    again.wait_log("PLANNING", "No changes");
+}
+
+#[test]
+fn a_task_that_ended_meanwhile_is_reported_with_its_exact_bytes() {
+    let world = World::start();
+    let repo = world.repo("code");
+    repo.commit(&[("main.tf", super::CODE)]);
+    let stack = world.stack("crash-task", &repo).create();
+    let mut launcher = world.launcher("a").start();
+    let run = stack.bare_task(&format!("{}; {NUMBERS}", waiting("task")));
+    let dir = launcher.run_dir(run.id(), 1);
+    dir.wait_file("in-task");
+    launcher.kill();
+    dir.put_file("go-task");
+    gantry_test_support::wait_for("the container to end", gantry_test_support::LONG, || {
+        let containers = world.containers();
+        match containers
+            .iter()
+            .all(|container| container["State"]["Running"] == false)
+        {
+            true => Ok(()),
+            false => Err(format!("{} runs", containers[0]["Name"])),
+        }
+    });
+    launcher.start_again();
+    let seen = run.wait("FINISHED");
+    assert_eq!((seen.attempt, seen.times("PERFORMING")), (1, 1));
+    assert_eq!(find_all(&run.log_bytes("PERFORMING"), &numbers()), 1);
+}
+
+/// How often `needle` stands in `text`, without overlap.
+fn find_all(text: &[u8], needle: &[u8]) -> usize {
+    let first = &needle[..200];
+    let mut found = 0;
+    let mut at = 0;
+    while at + needle.len() <= text.len() {
+        if &text[at..at + 200] == first && text[at..at + needle.len()] == *needle {
+            found += 1;
+            at += needle.len();
+        } else {
+            at += 1;
+        }
+    }
+    found
+}

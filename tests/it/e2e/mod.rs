@@ -1,0 +1,39 @@
+//! Whole runs: real server, launchers, Docker, registry, Git and Terraform. One file per theme.
+
+mod bad_code;
+mod bad_credentials;
+mod bad_input;
+mod clone;
+mod crash;
+mod first_run;
+mod full_disk;
+mod hostile;
+mod isolation;
+mod network;
+mod two_launchers;
+
+/// Code that needs no provider: one resource and one output.
+const CODE: &str = r#"
+variable "greeting" { default = "hello" }
+resource "terraform_data" "it" { input = var.greeting }
+output "said" { value = terraform_data.it.output }
+"#;
+
+/// Code whose apply waits until the test makes the file `go-apply` in the workspace, after it made
+/// `in-apply`.
+const WAITING_APPLY: &str = r#"
+resource "terraform_data" "it" {
+  input = "made"
+  provisioner "local-exec" {
+    command = "touch /mnt/workspace/in-apply; until [ -e /mnt/workspace/go-apply ]; do sleep 0.1; done"
+  }
+}
+output "said" { value = terraform_data.it.output }
+"#;
+
+/// A hook that tells the test by the file `in-NAME`, and waits until it makes `go-NAME`.
+fn waiting(name: &str) -> String {
+    format!(
+        "touch /mnt/workspace/in-{name}; until [ -e /mnt/workspace/go-{name} ]; do sleep 0.1; done"
+    )
+}

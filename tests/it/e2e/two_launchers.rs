@@ -1,0 +1,53 @@
+//! A run that plans on one launcher and applies on another.
+
+use gantry_test_support::{World, contains_bytes};
+
+use super::CODE;
+
+const MARKER: &str = "a-marker-that-only-the-workspace-holds";
+
+#[test]
+fn a_sealed_workspace_is_restored_by_the_other_launcher() {
+    let world = World::start();
+    let repo = world.repo("code");
+    repo.commit(&[("main.tf", CODE)]);
+    let stack = world
+        .stack("travels", &repo)
+        .option(
+            "--after-plan",
+            "printf %s-%s a-marker-that-only the-workspace-holds > /mnt/workspace/made-by-plan",
+        )
+        .option(
+            "--before-apply",
+            "echo \"found $(cat /mnt/workspace/made-by-plan)\"",
+        )
+        .create();
+    let mut first = world.launcher("a").start();
+    let run = stack.deploy();
+    run.wait("UNCONFIRMED");
+    first.drain();
+
+    let mut second = world.launcher("b").start();
+    run.confirm();
+    let applied = run.wait("FINISHED");
+    assert_eq!(applied.attempt, 2, "the apply is a lease of its own");
+    run.wait_log("APPLYING", &format!("found {MARKER}"));
+    assert_eq!(stack.output("said").as_deref(), Some("\"hello\""));
+    second.drain();
+
+    // The marker's text stands in no settings, only in the workspace and the log that printed it.
+    let data = world.server().data_dir();
+    let sealed = data.join("blobs");
+    let with_marker = contains_bytes(&sealed, MARKER.as_bytes());
+    assert!(
+        with_marker.is_empty(),
+        "the workspace lies unsealed on the server: {with_marker:?}"
+    );
+    for launcher in [&first, &second] {
+        let found = contains_bytes(launcher.data_dir(), MARKER.as_bytes());
+        assert!(
+            found.is_empty(),
+            "the workspace was left on the host: {found:?}"
+        );
+    }
+}
