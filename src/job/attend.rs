@@ -17,7 +17,7 @@ use super::outcome::EndedByUs;
 use super::reporter::{Reported, Reporter};
 use super::{Halt, Job, StopReason};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
-use crate::journal::{GrantRecord, Progress, Started};
+use crate::journal::{GrantRecord, Progress, SessionRecord, Started};
 use crate::link::{Event, Handle, Link};
 use crate::report::Chain;
 use crate::session::CallError;
@@ -133,10 +133,20 @@ impl<'a> Attendance<'a> {
 
     fn on_event(&mut self, event: Event) -> Result<(), Halt> {
         match event {
-            Event::Connected { session } => {
-                self.started.session = Some(session);
-                self.journal()
+            Event::Connected { session, go } => {
+                self.started.session = Some(SessionRecord { key: session, given: false });
+                self.journal()?;
+                // A connection that broke meanwhile is followed by another.
+                let _ = go.send(());
+                Ok(())
             }
+            Event::Given => match &mut self.started.session {
+                Some(record) if !record.given => {
+                    record.given = true;
+                    self.journal()
+                }
+                _ => Ok(()),
+            },
             Event::Bell => {
                 self.job.shipper.bell();
                 self.read_facts()
@@ -203,7 +213,7 @@ impl<'a> Attendance<'a> {
         match report {
             Reported::Known { section } => self.job.shipper.open(section),
             Reported::Answer { section, phase, answer } => self.answer(section, phase, answer)?,
-            Reported::Refused(error) => self.lose(error),
+            Reported::Refused(error) => self.refused(error),
         }
         Ok(())
     }
@@ -268,7 +278,7 @@ impl<'a> Attendance<'a> {
     fn on_carried(&mut self, id: u64, carried: Carried) {
         self.states.remove(&id);
         if let Carried::Refused(error) = carried {
-            self.lose(error);
+            self.refused(error);
         }
     }
 
@@ -299,6 +309,14 @@ impl<'a> Attendance<'a> {
         self.kill_at = Some(Instant::now() + grace);
     }
 
+    fn refused(&mut self, error: CallError) {
+        if error.is_lost_lease() {
+            self.lose(error);
+        } else {
+            self.distrust(&Chain(&error).to_string());
+        }
+    }
+
     /// The lease is gone. What was granted goes on to its end: it may not be cut, and nobody else has it.
     fn lose(&mut self, why: CallError) {
         warn!(error = %Chain(&why), "the lease is lost");
@@ -308,7 +326,7 @@ impl<'a> Attendance<'a> {
         self.lost.get_or_insert(why);
     }
 
-    /// A worker that claims the impossible is not the one that was mounted.
+    /// The worker claims the impossible, or the server does not take what follows from its claims.
     fn distrust(&mut self, why: &str) {
         error!(%why, "the container is not trusted any more");
         self.job.shipper.narrator().say(format!("Ending the container: {why}"));

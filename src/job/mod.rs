@@ -10,6 +10,7 @@ mod attend;
 mod course;
 mod ending;
 mod gates;
+mod laps;
 mod order;
 mod outcome;
 mod prepare;
@@ -128,12 +129,6 @@ impl From<JournalError> for Halt {
     }
 }
 
-impl From<CallError> for Halt {
-    fn from(error: CallError) -> Self {
-        Self::Lost(error)
-    }
-}
-
 /// A lease at work.
 pub(crate) struct Job {
     host: Arc<Host>,
@@ -197,8 +192,15 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
         }
     };
     job.shipper.narrator().say(closing_line(&result.outcome));
-    job.shipper.finish().await?;
-    Ok(result)
+    match job.shipper.finish().await {
+        Ok(()) => Ok(result),
+        Err(error) if error.is_lost_lease() => Err(Halt::Lost(error)),
+        Err(error) => {
+            // The result matters more than the rest of the log.
+            error!(error = %Chain(&error), "the server does not take the rest of the log");
+            Ok(result)
+        }
+    }
 }
 
 fn plain(outcome: Outcome) -> RunResult {

@@ -16,13 +16,14 @@ use super::apply;
 use super::attend::Attendance;
 use super::course::Course;
 use super::gates::OpenedRun;
+use super::laps::Laps;
 use super::order::work_order;
 use super::worker_binary::Worker;
 use super::{Halt, Job, StopReason};
 use crate::container::{Accounts, Names, RunMounts, accounts, container_spec, protected_targets};
 use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, ErrorKind};
 use crate::image::{Credentials, PulledImage};
-use crate::journal::{Progress, Started};
+use crate::journal::{Progress, SessionRecord, Started};
 use crate::link::{self, Expect};
 use crate::report::Chain;
 use crate::source::{Places, Request};
@@ -46,20 +47,24 @@ impl Job {
             // Created, but the journal's next entry was never written: it never started.
             self.host.engine.remove(&container).await.map_err(|error| refused(Gate::Container, &error))?;
         }
-        let ready = self.ready(&run).await?;
+        let mut laps = Laps::start();
+        let ready = self.ready(&run, &mut laps).await?;
         self.check_stop()?;
         self.entry.progress = Progress::Started(ready.started.clone());
         self.host.journal.write(&self.entry)?;
+        laps.lap("journal");
         let engine = self.host.engine.clone();
         let create = engine.create(&ready.spec).await;
         let container = create.map_err(|error| refused(Gate::Container, &error))?;
         let expect = Expect::New(ready.order.clone());
         let link = self.listen(&ready.dirs, expect)?;
         let facts = self.spool(&ready.dirs, &link)?;
+        laps.lap("create");
         if let Err(error) = engine.start(&container).await {
             return Err(refused(Gate::Container, &error));
         }
-        info!(image = %ready.started.image, "container started");
+        laps.lap("start");
+        laps.log();
         let payload = run.payload();
         let course = Course::new(payload.run_type, payload.stage);
         let id = container.clone();
@@ -82,7 +87,10 @@ impl Job {
         info!("container adopted");
         let dirs = self.host.data.run(self.entry.lease.run, self.entry.lease.attempt);
         let expect = match started.session {
-            Some(digest) => Expect::Known(digest),
+            Some(SessionRecord { key, given: true }) => Expect::Known(key),
+            Some(SessionRecord { key, given: false }) => {
+                Expect::Unsure(Box::new(self.order(&run)?), key)
+            }
             None => Expect::New(Box::new(self.order(&run)?)),
         };
         let link = self.listen(&dirs, expect)?;
@@ -103,7 +111,7 @@ impl Job {
         Box::pin(self.begin(run)).await
     }
 
-    async fn ready(&mut self, run: &OpenedRun) -> Result<Ready, Halt> {
+    async fn ready(&mut self, run: &OpenedRun, laps: &mut Laps) -> Result<Ready, Halt> {
         let payload = run.payload();
         let attestation = match payload.stage {
             Stage::Start => None,
@@ -114,10 +122,13 @@ impl Job {
             }
         };
         let image = self.image(run, attestation.as_ref()).await?;
+        laps.lap("image");
         self.check_stop()?;
         let worker = self.worker().await?;
+        laps.lap("worker");
         let dirs = self.dirs()?;
         self.workspace(run, &dirs, attestation.as_ref()).await?;
+        laps.lap("workspace");
         let order = Box::new(self.order(run)?);
         let spec = self.spec(&dirs, &image, &worker)?;
         let image = image.by_digest();

@@ -41,10 +41,19 @@ pub struct Started {
     pub image: String,
     /// Digest of the worker executable.
     pub worker: Digest,
-    /// Digest of the session key of the run socket; `None` until the worker's first connection.
-    pub session: Option<Digest>,
+    /// The run socket's session; `None` until the worker's first connection.
+    pub session: Option<SessionRecord>,
     /// Phases that change the world: asked for, and maybe granted.
     pub grants: Vec<GrantRecord>,
+}
+
+/// The session of the run socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Digest of the session key.
+    pub key: Digest,
+    /// Written `false` before order and key leave this process, `true` afterwards.
+    pub given: bool,
 }
 
 /// One phase that changes the world.

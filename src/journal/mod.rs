@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use gantry_protocol::control::run::Lease;
 
-pub use entry::{Entry, GrantRecord, Progress, Started};
+pub use entry::{Entry, GrantRecord, Progress, SessionRecord, Started};
 
 use crate::durable;
 

@@ -11,7 +11,7 @@ use gantry_protocol::socket::{Frame, FrameError, FromLauncher, FromWorker, frame
 use gantry_protocol::version;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Door, Event, Shared, lock};
 
@@ -43,18 +43,15 @@ pub(super) async fn serve(
     let welcome = match greet(&hello.message, shared) {
         Ok(welcome) => welcome,
         Err(reason) => {
-            write(
-                &mut stream,
-                &FromLauncher::Refused {
-                    reason: reason.to_owned(),
-                }
-                .into(),
-            )
-            .await?;
+            write(&mut stream, &FromLauncher::Refused { reason: reason.to_owned() }.into()).await?;
             return Err(ConnectionError::Refused(reason));
         }
     };
+    if let FromLauncher::Welcome { session, .. } = &welcome {
+        journaled(digest_of(session), shared).await?;
+    }
     write(&mut stream, &welcome.into()).await?;
+    let _ = shared.events.send(Event::Given);
     let (sender, receiver) = mpsc::unbounded_channel();
     for standing in lock(&shared.standing).frames() {
         let _ = sender.send(standing);
@@ -79,22 +76,32 @@ fn greet(hello: &FromWorker, shared: &Shared) -> Result<FromLauncher, &'static s
         return Err("this launcher does not speak the worker's version of the run socket");
     }
     let mut door = lock(&shared.door);
-    match (&*door, session) {
-        (Door::Known(digest), Some(key)) if digest_of(key) == *digest => Ok(FromLauncher::Resumed),
-        (Door::First(order), None) => {
-            let session = random_text();
-            let digest = digest_of(&session);
-            let welcome = FromLauncher::Welcome {
-                session,
-                order: order.clone(),
-            };
-            *door = Door::Known(digest);
-            let _ = shared.events.send(Event::Connected { session: digest });
-            Ok(welcome)
+    let (order, known) = match &*door {
+        Door::First(order) => (Some(order), None),
+        Door::Unsure(order, digest) => (Some(order), Some(*digest)),
+        Door::Known(digest) => (None, Some(*digest)),
+    };
+    match (session, order) {
+        (Some(key), _) if Some(digest_of(key)) == known => {
+            *door = Door::Known(digest_of(key));
+            Ok(FromLauncher::Resumed)
         }
-        (Door::Known(_), None) => Err("the order of this run was given before"),
-        _ => Err("the session key is not this run's"),
+        (Some(_), _) => Err("the session key is not this run's"),
+        (None, None) => Err("the order of this run was given before"),
+        (None, Some(order)) => {
+            let session = random_text();
+            let order = order.clone();
+            *door = Door::Known(digest_of(&session));
+            Ok(FromLauncher::Welcome { session, order })
+        }
     }
+}
+
+/// The key's digest is in the journal before the key leaves this process: a crash in between loses nothing.
+async fn journaled(session: Digest, shared: &Shared) -> Result<(), ConnectionError> {
+    let (go, gone) = oneshot::channel();
+    let _ = shared.events.send(Event::Connected { session, go });
+    gone.await.map_err(|_| ConnectionError::Refused("the run has ended"))
 }
 
 /// Digests are compared, not keys: timing tells nothing about the key.

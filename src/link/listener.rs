@@ -51,6 +51,8 @@ pub struct LinkError {
 pub enum Expect {
     /// A new container: its first connection gets the order.
     New(Box<WorkOrder>),
+    /// An adopted one that may or may not have got the order and the key with this digest.
+    Unsure(Box<WorkOrder>, Digest),
     /// An adopted one whose session key has this digest.
     Known(Digest),
 }
@@ -65,6 +67,7 @@ pub fn listen(dir: &Path, gid: u32, expect: Expect) -> Result<Link, LinkError> {
     let (events, receiver) = mpsc::unbounded_channel();
     let door = match expect {
         Expect::New(order) => Door::First(order),
+        Expect::Unsure(order, digest) => Door::Unsure(order, digest),
         Expect::Known(digest) => Door::Known(digest),
     };
     let shared = Arc::new(Shared {

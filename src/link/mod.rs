@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use gantry_protocol::ids::Digest;
 use gantry_protocol::socket::{Frame, FromLauncher, Phase, StateOp, StopKind, WorkOrder};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub use listener::{Expect, Link, LinkError, listen};
 
@@ -23,11 +23,15 @@ const STANDING_STATES: usize = 8;
 /// What the worker wants.
 #[derive(Debug)]
 pub enum Event {
-    /// First connection: the order was given. The digest has to be journaled.
+    /// First connection: the order is about to be given, and is once `go` is used.
     Connected {
-        /// Digest of the session key.
+        /// Digest of the session key, to be journaled first.
         session: Digest,
+        /// Lets the order go.
+        go: oneshot::Sender<()>,
     },
+    /// The order was given, or the worker showed that it has it.
+    Given,
     /// The spool grew.
     Bell,
     /// May this phase begin?
@@ -59,6 +63,9 @@ struct Standing {
 enum Door {
     /// Nobody has connected: the next one gets the order.
     First(Box<WorkOrder>),
+    /// The launcher before died while it gave the order: the worker has it and shows the key, or it has
+    /// nothing and starts over. No tool runs before it has the order.
+    Unsure(Box<WorkOrder>, Digest),
     /// Only who shows the key with this digest.
     Known(Digest),
 }

@@ -86,6 +86,12 @@ impl CallError {
         }
     }
 
+    /// Whether the server says that this lease is not ours (any more): leave no trace.
+    pub fn is_lost_lease(&self) -> bool {
+        self.final_code().is_some()
+            || matches!(self.code(), Some(ProblemCode::StaleAttempt | ProblemCode::NotFound))
+    }
+
     /// Whether the server's log is at another offset than the request assumed.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Garbage { status: 409, .. })

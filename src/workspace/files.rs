@@ -96,7 +96,7 @@ pub fn check_path(path: &str) -> Result<Vec<&str>, FileError> {
     {
         return refuse("expected no empty, `.` or `..` segments");
     }
-    // The state listener, the plan and the tool live below the checkout; this directory is git's name.
+    // A repository's configuration would be obeyed by every git in the container.
     if steps.contains(&".git") {
         return refuse("`.git` is not a place for files");
     }

@@ -216,8 +216,7 @@ impl SpoolReader {
 
     fn list(&mut self) -> Result<(), SpoolError> {
         self.segments.clear();
-        let names = rustix::io::dup(&self.dir).map_err(io::Error::from);
-        let names = names.and_then(|_| beneath::names(&self.dir, MAX_FILES));
+        let names = beneath::names(&self.dir, MAX_FILES);
         for name in names.map_err(|source| io_error(".", source))? {
             let name = std::str::from_utf8(&name).ok();
             if let Some((section, start)) = name.and_then(parse_segment_name) {

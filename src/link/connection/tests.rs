@@ -37,8 +37,26 @@ fn order() -> Box<WorkOrder> {
     })
 }
 
-fn link(dir: &Path, expect: Expect) -> Link {
-    listen(dir, std::fs::metadata(dir).unwrap().gid(), expect).unwrap()
+/// A link whose job journals at once; the other events come through.
+struct Job {
+    link: Link,
+    events: tokio::sync::mpsc::UnboundedReceiver<Event>,
+    _journal: tokio::task::JoinHandle<()>,
+}
+
+fn link(dir: &Path, expect: Expect) -> Job {
+    let mut link = listen(dir, std::fs::metadata(dir).unwrap().gid(), expect).unwrap();
+    let mut all = std::mem::replace(&mut link.events, tokio::sync::mpsc::unbounded_channel().1);
+    let (sender, events) = tokio::sync::mpsc::unbounded_channel();
+    let journal = tokio::spawn(async move {
+        while let Some(event) = all.recv().await {
+            match event {
+                Event::Connected { go, .. } => go.send(()).unwrap(),
+                other => drop(sender.send(other)),
+            }
+        }
+    });
+    Job { link, events, _journal: journal }
 }
 
 struct Peer(UnixStream);
@@ -88,7 +106,7 @@ impl Peer {
     }
 }
 
-async fn next(link: &mut Link) -> Event {
+async fn next(link: &mut Job) -> Event {
     tokio::time::timeout(DEADLINE, link.events.recv())
         .await
         .expect("an event")
@@ -108,7 +126,7 @@ async fn the_order_is_given_once() {
     let mut link = link(temp.path(), Expect::New(order()));
     let (_first, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
     let key = key_of(&answer);
-    assert!(matches!(next(&mut link).await, Event::Connected { .. }));
+    assert!(matches!(next(&mut link).await, Event::Given));
     let (_, again) = Peer::hello(temp.path(), None, version::SOCKET).await;
     assert!(matches!(again, FromLauncher::Refused { .. }), "{again:?}");
     let wrong = Some(Secret::new("guess"));
@@ -144,21 +162,21 @@ async fn answers_reach_a_worker_that_was_away() {
         match next(&mut link).await {
             Event::Ask { phase } => asked = phase == Phase::Apply,
             Event::State { id, body, .. } => locked = id == 7 && body == b"{}",
-            Event::Connected { .. } | Event::Bell => {}
+            Event::Given | Event::Connected { .. } | Event::Bell => {}
         }
     }
     drop(peer);
-    link.handle.decide(
+    link.link.handle.decide(
         Phase::Apply,
         FromLauncher::Grant {
             phase: Phase::Apply,
         },
     );
-    link.handle.answer_state(7, 423, b"held".into());
-    link.handle.acknowledge(1, 10);
-    link.handle.stop(StopKind::Interrupt);
+    link.link.handle.answer_state(7, 423, b"held".into());
+    link.link.handle.acknowledge(1, 10);
+    link.link.handle.stop(StopKind::Interrupt);
     // The first decision stands, whatever comes later.
-    link.handle.decide(
+    link.link.handle.decide(
         Phase::Apply,
         FromLauncher::Park {
             phase: Phase::Apply,
@@ -231,9 +249,48 @@ async fn the_socket_is_its_group_s_and_can_be_bound_again() {
     assert_eq!(mode & 0o777, 0o660);
     let (_, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
     let key = key_of(&answer);
-    drop(first);
+    drop(first.link);
     let digest = gantry_protocol::Digest::of(key.expose().as_bytes());
     let _second = link(temp.path(), Expect::Known(digest));
     let (_, back) = Peer::hello(temp.path(), Some(key), version::SOCKET).await;
     assert_eq!(back, FromLauncher::Resumed);
+}
+
+#[tokio::test]
+async fn a_launcher_that_died_while_giving_the_order_takes_the_worker_either_way() {
+    let temp = tempfile::tempdir().unwrap();
+    let key = Secret::new("key of the launcher before");
+    let digest = gantry_protocol::Digest::of(key.expose().as_bytes());
+    let expect = || Expect::Unsure(order(), digest);
+    let has_it = link(temp.path(), expect());
+    let (_, back) = Peer::hello(temp.path(), Some(key.clone()), version::SOCKET).await;
+    assert_eq!(back, FromLauncher::Resumed);
+    let (_, late) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    assert!(matches!(late, FromLauncher::Refused { .. }), "{late:?}");
+    drop(has_it.link);
+    let _lacks_it = link(temp.path(), expect());
+    let (_, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
+    key_of(&answer);
+    let (_, old) = Peer::hello(temp.path(), Some(key), version::SOCKET).await;
+    assert!(matches!(old, FromLauncher::Refused { .. }), "{old:?}");
+}
+
+#[tokio::test]
+async fn nothing_leaves_before_it_is_journaled() {
+    let temp = tempfile::tempdir().unwrap();
+    let gid = std::fs::metadata(temp.path()).unwrap().gid();
+    let mut link = listen(temp.path(), gid, Expect::New(order())).unwrap();
+    let mut peer = Peer::connect(temp.path()).await;
+    let hello = FromWorker::Hello {
+        socket_version: version::SOCKET,
+        worker_version: "0.1.0".into(),
+        session: None,
+    };
+    peer.say(hello).await;
+    let event = tokio::time::timeout(DEADLINE, link.events.recv()).await.unwrap();
+    let Some(Event::Connected { session, go }) = event else { panic!("{event:?}") };
+    // The journal could not be written: the job drops the permission.
+    drop(go);
+    assert!(peer.closed().await);
+    assert!(!session.hex().is_empty());
 }

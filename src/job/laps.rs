@@ -1,0 +1,33 @@
+//! How long each gate of a start took: one log line per start, which `scripts/bench` reads.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::info;
+
+/// Collects the time since the lap before under each gate's name.
+#[derive(Debug)]
+pub(super) struct Laps {
+    last: Instant,
+    laps: Vec<(&'static str, Duration)>,
+}
+
+impl Laps {
+    pub(super) fn start() -> Self {
+        Self { last: Instant::now(), laps: Vec::new() }
+    }
+
+    /// The named gate has just been passed.
+    pub(super) fn lap(&mut self, gate: &'static str) {
+        let now = Instant::now();
+        self.laps.push((gate, now - self.last));
+        self.last = now;
+    }
+
+    /// Logs every lap in microseconds.
+    pub(super) fn log(&self) {
+        let laps: Vec<_> =
+            self.laps.iter().map(|(gate, time)| format!("{gate}={}", time.as_micros())).collect();
+        info!(gates_us = %laps.join(" "), "container started");
+    }
+}
