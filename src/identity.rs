@@ -102,7 +102,8 @@ struct File1 {
 }
 
 impl DataDir {
-    /// Makes the directory (mode 0700) and takes its lock, which ends with the process.
+    /// Makes the directory and takes its lock, which ends with the process. Others may pass through it (mode
+    /// 0711), because runs' users have directories below; what is ours in it is 0600 or 0700.
     ///
     /// # Errors
     /// [`IdentityError::Dir`] or [`IdentityError::Locked`].
@@ -116,7 +117,7 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(wrap)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(wrap)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(wrap)?;
         let lock = File::create(path.join("lock")).map_err(wrap)?;
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
