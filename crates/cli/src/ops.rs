@@ -144,7 +144,7 @@ operations! {
          }";
     /// The outputs of a stack's newest state that its code does not mark as sensitive.
     STACK_OUTPUTS: model::StackOutputs = "stack.outputs"
-        "query($stack: ID!) { stack(id: $stack) { outputs { name value } } }";
+        "query($stack: ID!) { stack(id: $stack) { outputs { name: id value } } }";
 }
 
 #[cfg(test)]
