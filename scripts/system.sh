@@ -5,12 +5,12 @@
 # a running system below $WORK and the CLI logged in to it. Never: a secret in an argument, a file that others
 # may read beside the demo repository.
 
-# system_dirs: $WORK with keys, data and repositories. Runs fetch the repositories as an unprivileged user,
-# so the way to them is open and everything else is closed.
+# system_dirs: $WORK with keys, data and repositories. Runs are another user, who has to pass through to its
+# workspace and to the repositories; everything else is closed.
 system_dirs() {
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/gantry.XXXXXX")
     at_exit rm -rf "$WORK"
-    mkdir -m 0700 "$WORK/keys" "$WORK/server" "$WORK/launcher" "$WORK/logs" "$WORK/cli"
+    mkdir -m 0700 "$WORK/keys" "$WORK/server" "$WORK/logs" "$WORK/cli"
     mkdir -m 0755 "$WORK/repos"
     chmod 0711 "$WORK"
     export GANTRY_CONFIG_DIR=$WORK/cli
@@ -68,7 +68,7 @@ system_pool() {
 system_launcher() {
     local name=${1:-launcher} before
     local log=$WORK/logs/$name.log
-    install -d -m 0700 "$WORK/$name"
+    install -d -m 0711 "$WORK/$name"
     before=$(launchers)
     SPACELIFT_TOKEN=$(<"$WORK/keys/pool.token") \
         SPACELIFT_POOL_PRIVATE_KEY=$(base64 -w0 <"$WORK/keys/pool.pem") \

@@ -54,8 +54,17 @@ impl Drop for NewFile {
 
 /// Makes the directory and its parents with mode 0700, and takes everyone else's rights if it exists.
 pub fn private_dir(dir: &Path) -> anyhow::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(0o700)))
+    dir_of_mode(dir, 0o700)
+}
+
+/// Like [`private_dir`] with mode 0711: others can pass through to what is open to them, and list nothing.
+pub fn passable_dir(dir: &Path) -> anyhow::Result<()> {
+    dir_of_mode(dir, 0o711)
+}
+
+fn dir_of_mode(dir: &Path, mode: u32) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
+    made.and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
         .with_context(|| format!("cannot make the directory `{}`", dir.display()))
 }
 

@@ -43,6 +43,8 @@ pub struct Tail<'a> {
     pub at_decision: AtDecision,
     /// Only this state's logs, without headings.
     pub phase: Option<RunState>,
+    /// The caller knows everything up to this state version.
+    pub known: Option<i64>,
 }
 
 /// What `--output json` prints while following, one per line.
@@ -82,7 +84,10 @@ impl Pause {
 impl Tail<'_> {
     /// Follows until the run has ended or waits for a decision that is not taken here.
     pub async fn follow(&self) -> anyhow::Result<Exit> {
-        let mut told = HashSet::new();
+        let mut told: HashSet<i64> = self
+            .known
+            .map(|known| (0..=known).collect())
+            .unwrap_or_default();
         let mut decided = HashSet::new();
         let mut pause = Pause::new();
         loop {
@@ -122,6 +127,15 @@ impl Tail<'_> {
             self.tell_with(transition, false).await?;
         }
         Ok(())
+    }
+
+    /// The version of the run's newest state.
+    pub async fn newest(&self) -> anyhow::Result<Option<i64>> {
+        Ok(self
+            .history()
+            .await?
+            .first()
+            .map(|newest| newest.state_version))
     }
 
     async fn history(&self) -> anyhow::Result<Vec<Transition>> {

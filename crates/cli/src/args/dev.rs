@@ -6,7 +6,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub struct DevArgs {
-    /// Where everything is kept [default: ~/.local/share/gantry/dev]
+    /// Where everything is kept [default: /var/lib/gantry-dev for root, else ~/.local/share/gantry/dev]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Directory with gantry-server, gantry-launcher and gantry-worker [default: this program's own]

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use gantry_protocol::{RunState, RunType};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::{DecideArgs, DeployArgs, LogsArgs, StopArgs, TaskArgs};
@@ -9,7 +10,7 @@ use crate::client::Api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::model::NewRun;
-use crate::ops;
+use crate::ops::{self, Op};
 use crate::tail::{AtDecision, Tail};
 use crate::text;
 
@@ -52,48 +53,48 @@ pub async fn task(context: &Context, args: TaskArgs) -> anyhow::Result<Exit> {
 }
 
 pub async fn confirm(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
-    let api = context.api()?;
-    let data = api
-        .call_with(
-            &ops::RUN_CONFIRM,
-            which(&args),
-            args.run_metadata.as_deref(),
-        )
-        .await?;
-    decided(context, &api, &args, data.run_confirm, "confirmed").await
+    decide(
+        context,
+        &args,
+        &ops::RUN_CONFIRM,
+        |data| data.run_confirm,
+        "confirmed",
+    )
+    .await
 }
 
 pub async fn discard(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
-    let api = context.api()?;
-    let data = api
-        .call_with(
-            &ops::RUN_DISCARD,
-            which(&args),
-            args.run_metadata.as_deref(),
-        )
-        .await?;
-    decided(context, &api, &args, data.run_discard, "discarded").await
+    decide(
+        context,
+        &args,
+        &ops::RUN_DISCARD,
+        |data| data.run_discard,
+        "discarded",
+    )
+    .await
 }
 
 pub async fn cancel(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
-    let api = context.api()?;
-    let data = api
-        .call_with(&ops::RUN_CANCEL, which(&args), args.run_metadata.as_deref())
-        .await?;
-    decided(context, &api, &args, data.run_cancel, "canceled").await
+    decide(
+        context,
+        &args,
+        &ops::RUN_CANCEL,
+        |data| data.run_cancel,
+        "canceled",
+    )
+    .await
 }
 
 pub async fn stop(context: &Context, args: StopArgs) -> anyhow::Result<Exit> {
     let api = context.api()?;
     let vars = json!({ "stack": args.id, "run": args.run, "note": args.note });
     let run = api.call(&ops::RUN_STOP, vars).await?.run_stop;
-    let done = DecideArgs {
-        id: args.id,
-        run: args.run,
-        run_metadata: None,
-        tail: args.tail,
-    };
-    decided(context, &api, &done, run, "asked to stop").await
+    context.printer.note(&format!("asked to stop {}", run.id));
+    if args.tail {
+        let tail = tail(context, &api, &args.id, &run.id, AtDecision::Leave);
+        return tail.follow().await;
+    }
+    only_told(context, &run)
 }
 
 pub async fn logs(context: &Context, args: LogsArgs) -> anyhow::Result<Exit> {
@@ -110,12 +111,8 @@ pub async fn logs(context: &Context, args: LogsArgs) -> anyhow::Result<Exit> {
         None => latest(&api, &args.id).await?,
     };
     let tail = Tail {
-        api: &api,
-        printer: &context.printer,
-        stack: &args.id,
-        run: &run,
-        at_decision: AtDecision::Wait,
         phase,
+        ..tail(context, &api, &args.id, &run, AtDecision::Wait)
     };
     if args.tail {
         return tail.follow().await;
@@ -137,23 +134,35 @@ async fn latest(api: &Api, stack: &str) -> anyhow::Result<String> {
         .id)
 }
 
-fn which(args: &DecideArgs) -> serde_json::Value {
-    json!({ "stack": args.id, "run": args.run })
-}
-
-async fn decided(
+/// One decision about a run; following it goes on from there, because the plan was seen before.
+async fn decide<D: DeserializeOwned>(
     context: &Context,
-    api: &Api,
     args: &DecideArgs,
-    run: NewRun,
+    op: &Op<D>,
+    run: impl FnOnce(D) -> NewRun,
     what: &str,
 ) -> anyhow::Result<Exit> {
+    let api = context.api()?;
+    let tail = tail(context, &api, &args.id, &args.run, AtDecision::Leave);
+    let known = if args.tail {
+        tail.newest().await?
+    } else {
+        None
+    };
+    let vars = json!({ "stack": args.id, "run": args.run });
+    let run = run(api
+        .call_with(op, vars, args.run_metadata.as_deref())
+        .await?);
     context.printer.note(&format!("{what} {}", run.id));
     if args.tail {
-        return follow(context, api, &args.id, &run.id, AtDecision::Leave).await;
+        return Tail { known, ..tail }.follow().await;
     }
+    only_told(context, &run)
+}
+
+fn only_told(context: &Context, run: &NewRun) -> anyhow::Result<Exit> {
     if context.printer.json() {
-        context.printer.json_line(&run)?;
+        context.printer.json_line(run)?;
     }
     Ok(Exit::Done)
 }
@@ -169,7 +178,9 @@ async fn started(
     match follow_to {
         Some(at_decision) => {
             context.printer.note(&format!("started {}", run.id));
-            follow(context, api, stack, &run.id, at_decision).await
+            tail(context, api, stack, &run.id, at_decision)
+                .follow()
+                .await
         }
         None if context.printer.json() => {
             context.printer.json_line(&run)?;
@@ -182,22 +193,20 @@ async fn started(
     }
 }
 
-async fn follow(
-    context: &Context,
-    api: &Api,
-    stack: &str,
-    run: &str,
+fn tail<'a>(
+    context: &'a Context,
+    api: &'a Api,
+    stack: &'a str,
+    run: &'a str,
     at_decision: AtDecision,
-) -> anyhow::Result<Exit> {
-    let printer = &context.printer;
+) -> Tail<'a> {
     Tail {
         api,
-        printer,
+        printer: &context.printer,
         stack,
         run,
         at_decision,
         phase: None,
+        known: None,
     }
-    .follow()
-    .await
 }

@@ -1,6 +1,7 @@
 //! Where `gantry dev` keeps its things, and where the programs are.
 //!
-//! Takes the options, gives paths that exist. Never: a directory that others may read.
+//! Takes the options, gives paths that exist. Never: a directory that others may list; keys and the
+//! server's data are closed to them altogether.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -46,9 +47,10 @@ impl Place {
         };
         let address = address(&root.join("address"), args.listen)?;
         let place = Self { root, bin, address };
-        for name in ["server", "launcher", "keys"] {
+        for name in ["server", "keys"] {
             files::private_dir(&place.root.join(name))?;
         }
+        files::passable_dir(&place.launcher_data())?;
         Ok(place)
     }
 
@@ -124,6 +126,14 @@ impl Place {
             key_secret: key.secret,
         })
     }
+}
+
+/// Runs are another user who passes through to its workspace, and root's home lets nobody pass.
+fn default_root(env: &Env) -> Option<PathBuf> {
+    if nix::unistd::geteuid().is_root() {
+        return Some(PathBuf::from("/var/lib/gantry-dev"));
+    }
+    env.data_dir().map(|dir| dir.join("dev"))
 }
 
 fn own_directory() -> anyhow::Result<PathBuf> {

@@ -250,3 +250,18 @@ async fn one_phase_s_logs_come_alone() {
         (0, PLAN.concat().as_str(), "")
     );
 }
+
+#[tokio::test]
+async fn after_a_confirm_only_what_follows_is_told() {
+    let fake = Fake::start().await;
+    let run = to_the_end("FINISHED");
+    Run { at_first: 3, ..run }.install(&fake);
+    let args = ["stack", "confirm", "--id", "net", "--run", "R1", "--tail"];
+    let done = fake.gantry(&args).await;
+    assert_eq!(
+        (done.code, done.out.as_str()),
+        (0, APPLY.concat().as_str()),
+        "{done:?}"
+    );
+    assert!(!done.err.contains("PLANNING"), "{}", done.err);
+}
