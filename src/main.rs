@@ -1,5 +1,6 @@
 //! The story of the launcher process: settings, logging, joining the pool, runs, the exit code.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -76,7 +77,11 @@ fn failed(error: &dyn std::error::Error) -> Exit {
 
 fn log_to_stderr(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        // Colours are for people, not for files and collectors.
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if config.json {
         builder.json().flatten_event(true).init();
     } else {

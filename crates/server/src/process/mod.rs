@@ -8,6 +8,8 @@ mod listen;
 mod printer;
 mod serve;
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 pub use commands::run;
@@ -25,6 +27,8 @@ pub fn start_logs(cli: &Cli) -> Result<(), ConfigError> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people, not for files and collectors.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second subscriber (tests in one process) is no reason to fail.
     let _ = match cli.log_format {
