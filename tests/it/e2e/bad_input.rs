@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gantry_test_support::{Program, Run, Seen, World, find_program};
+use gantry_test_support::{Docker, Program, Run, Seen, World};
 
 use super::CODE;
 
@@ -80,14 +80,14 @@ fn a_missing_repository_or_commit_is_named() {
         .unwrap()
         .to_owned();
     let of_no_repository = stack.preview();
-    let _launcher = world.launcher("a").start();
+    let launcher = world.launcher("a").start();
     let of_no_commit = Run::of(&world, "sources", &of_no_commit);
     fails(&of_no_commit, &[missing, "does not exist"]);
     of_no_repository.wait("FINISHED");
 
     let path = repo.url().trim_start_matches("file://").to_owned();
     let moved = format!("{path}.away");
-    drop(_launcher);
+    drop(launcher);
     let late = stack.deploy();
     fs::rename(&path, &moved).unwrap();
     let _launcher = world.launcher("b").start();
@@ -131,11 +131,9 @@ fn images_that_are_missing_or_not_allowed_are_never_started() {
             "{seen:#?}"
         );
     }
-    let pulled = std::process::Command::new(find_program("docker", "docker.io"));
-    let mut pulled = pulled;
-    let listed = pulled
-        .args(["image", "ls", "--format", "{{.Repository}}"])
-        .output()
-        .unwrap();
-    assert!(!String::from_utf8_lossy(&listed.stdout).contains("registry.example.org"));
+    let known = Docker::answering().run(&["image", "ls", "--format", "{{.Repository}}"]);
+    assert!(
+        !known.contains("registry.example.org"),
+        "a denied image was pulled: {known}"
+    );
 }
