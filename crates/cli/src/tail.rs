@@ -88,7 +88,8 @@ impl Tail<'_> {
             .known
             .map(|known| (0..=known).collect())
             .unwrap_or_default();
-        let mut decided = HashSet::new();
+        // A decision about what the caller knows was the caller's.
+        let mut decided = told.clone();
         let mut pause = Pause::new();
         loop {
             let history = self.history().await?;

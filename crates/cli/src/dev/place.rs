@@ -33,12 +33,9 @@ pub struct ApiKey {
 impl Place {
     /// Makes the directory, and keeps the server's address for the next time: the pool token names it.
     pub fn open(args: &DevArgs, env: &Env) -> anyhow::Result<Self> {
-        let root = args
-            .dir
-            .clone()
-            .or_else(|| env.data_dir().map(|dir| dir.join("dev")));
+        let root = args.dir.clone().or_else(|| default_root(env));
         let root = root.context("there is no home directory: name one with --dir")?;
-        files::private_dir(&root)?;
+        files::passable_dir(&root)?;
         let root =
             fs::canonicalize(&root).with_context(|| format!("cannot open `{}`", root.display()))?;
         let bin = match &args.bin_dir {
