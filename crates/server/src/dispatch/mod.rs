@@ -12,9 +12,6 @@ mod hand_out;
 mod payload;
 mod terms;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -192,6 +192,30 @@ pub async fn newest_workspace(
     row.map(WorkspaceRow::try_from).transpose()
 }
 
+/// Workspaces of runs that have ended, the oldest first.
+pub async fn spent_workspaces(conn: &mut Conn) -> Result<Vec<WorkspaceRow>, StoreError> {
+    let sql = "SELECT workspaces.* FROM workspaces JOIN runs ON runs.id = workspaces.run_id
+               WHERE runs.state IN ('FINISHED', 'FAILED', 'STOPPED', 'DISCARDED', 'CANCELED',
+                 'SKIPPED')
+               ORDER BY workspaces.run_id LIMIT 100";
+    let rows: Vec<WorkspaceColumns> = sqlx::query_as(sql).fetch_all(conn).await?;
+    rows.into_iter().map(WorkspaceRow::try_from).collect()
+}
+
+/// Forgets a workspace whose object is gone.
+pub async fn drop_workspace(
+    conn: &mut Conn,
+    run: RunId,
+    attempt: Attempt,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM workspaces WHERE run_id = $1 AND attempt = $2")
+        .bind(run.to_string())
+        .bind(attempt.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Keeps a state that a tool could not write back; `false` when this attempt handed the same one in before.
 pub async fn put_errored_state(
     conn: &mut Conn,

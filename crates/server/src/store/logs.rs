@@ -337,3 +337,15 @@ pub async fn replace(
         .await?;
     Ok(true)
 }
+
+/// Attempts whose lease is over and that still have small pieces in the table.
+pub async fn scattered(conn: &mut Conn) -> Result<Vec<(RunId, Attempt)>, StoreError> {
+    let sql = "SELECT DISTINCT s.run_id, s.attempt FROM log_sections s
+               JOIN leases l ON l.run_id = s.run_id AND l.attempt = s.attempt
+               WHERE s.inline_bytes > 0 AND l.standing = 'ENDED' LIMIT 100";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    let name = |(run, attempt): &(String, i64)| {
+        Ok((parse("run id", run)?, Attempt(small("attempt", *attempt)?)))
+    };
+    rows.iter().map(name).collect()
+}

@@ -10,9 +10,6 @@ mod lock;
 mod outputs;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use bytes::Bytes;

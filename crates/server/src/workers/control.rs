@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gantry_protocol::{LauncherId, PoolId};
+use tokio_util::sync::CancellationToken;
 
 use super::limits::RateLimit;
 use crate::blobs::Blobs;
@@ -56,6 +57,8 @@ pub struct Control {
     pub bells: Arc<Bells>,
     /// Limits and addresses.
     pub settings: Settings,
+    /// Cancelled when the server stops: long polls answer at once.
+    pub stopping: CancellationToken,
     pub(super) enrolments: RateLimit<(PoolId, Option<IpAddr>)>,
     pub(super) sessions: RateLimit<LauncherId>,
 }
@@ -95,6 +98,7 @@ impl Control {
             dispatcher,
             bells,
             settings,
+            stopping: CancellationToken::new(),
             enrolments: RateLimit::new(ENROLMENTS, 60_000),
             sessions: RateLimit::new(SESSIONS, 60_000),
         })

@@ -40,8 +40,14 @@ pub(super) async fn poll(
         rung.as_mut().enable();
         control.still_speaks(speaker).await?;
         let messages = control.messages(speaker).await?;
-        if !messages.is_empty() || tokio::time::timeout_at(deadline, rung).await.is_err() {
+        if !messages.is_empty() {
             return Ok(Json(Batch { messages }));
+        }
+        tokio::select! {
+            () = rung => {}
+            () = tokio::time::sleep_until(deadline) => return Ok(Json(Batch { messages })),
+            // A closing server doesn't keep its launchers waiting; they ask again.
+            () = control.stopping.cancelled() => return Ok(Json(Batch { messages })),
         }
     }
 }

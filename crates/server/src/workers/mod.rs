@@ -17,6 +17,7 @@ mod runs;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upkeep;
 mod worker;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use gantry_protocol::version::{CONTROL, CONTROL_HEADER};
 pub use control::{Control, Settings};
 pub use problem::Refusal;
 pub use session::Speaker;
+pub use upkeep::UpkeepError;
 
 /// The routes below `/v1`.
 pub fn router(control: Arc<Control>) -> Router {

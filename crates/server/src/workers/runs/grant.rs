@@ -118,72 +118,20 @@ mod tests {
     #[test]
     fn autodeploy_is_asked_again_at_the_grant() {
         use Approval::{Automatic, Person};
-        for (state, run_type, run_approval, stack_approval, locked, waits) in [
-            (
-                RunState::Planning,
-                RunType::Tracked,
-                Automatic,
-                Automatic,
-                None,
-                false,
-            ),
-            (
-                RunState::Planning,
-                RunType::Tracked,
-                Automatic,
-                Person,
-                None,
-                true,
-            ),
-            (
-                RunState::Planning,
-                RunType::Tracked,
-                Person,
-                Automatic,
-                None,
-                true,
-            ),
-            (
-                RunState::Planning,
-                RunType::Tracked,
-                Automatic,
-                Automatic,
-                Some("ann"),
-                true,
-            ),
-            (
-                RunState::Planning,
-                RunType::Destroy,
-                Automatic,
-                Person,
-                None,
-                true,
-            ),
-            (
-                RunState::Planning,
-                RunType::Testing,
-                Person,
-                Person,
-                None,
-                false,
-            ),
-            (
-                RunState::PreparingApply,
-                RunType::Tracked,
-                Person,
-                Person,
-                Some("ann"),
-                false,
-            ),
-            (
-                RunState::Initializing,
-                RunType::Task,
-                Person,
-                Person,
-                None,
-                false,
-            ),
-        ] {
+        use RunState::{Initializing, Planning, PreparingApply};
+        use RunType::{Destroy, Task, Testing, Tracked};
+        #[rustfmt::skip]
+        let cases = [
+            (Planning, Tracked, Automatic, Automatic, None, false),
+            (Planning, Tracked, Automatic, Person, None, true),
+            (Planning, Tracked, Person, Automatic, None, true),
+            (Planning, Tracked, Automatic, Automatic, Some("ann"), true),
+            (Planning, Destroy, Automatic, Person, None, true),
+            (Planning, Testing, Person, Person, None, false),
+            (PreparingApply, Tracked, Person, Person, Some("ann"), false),
+            (Initializing, Task, Person, Person, None, false),
+        ];
+        for (state, run_type, run_approval, stack_approval, locked, waits) in cases {
             let id: RunId = "01JB8M6Q7N4T0V2X5Y8Z9A1B2C".parse().unwrap();
             let slug: gantry_protocol::StackId = "net".parse().unwrap();
             let queued = Run::queued(id, slug.clone(), run_type, run_approval, TaskInit::Run);

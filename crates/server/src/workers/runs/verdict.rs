@@ -159,85 +159,28 @@ mod tests {
         let stopped = || Outcome::Stopped {
             message: "m".into(),
         };
-        for (state, run_type, outcome, changes, expected) in [
-            (
-                Planning,
-                Tracked,
-                Outcome::Succeeded,
-                false,
-                RunState::Finished,
-            ),
-            (
-                Planning,
-                Tracked,
-                Outcome::Succeeded,
-                true,
-                RunState::Failed,
-            ),
-            (Planning, Tracked, parked(), true, RunState::Unconfirmed),
-            (Planning, Destroy, parked(), true, RunState::Unconfirmed),
-            (
-                Planning,
-                Proposed,
-                Outcome::Succeeded,
-                true,
-                RunState::Finished,
-            ),
-            (Planning, Proposed, parked(), true, RunState::Failed),
-            (
-                Applying,
-                Tracked,
-                Outcome::Succeeded,
-                true,
-                RunState::Finished,
-            ),
-            (Applying, Tracked, parked(), true, RunState::Failed),
-            (
-                Applying,
-                Testing,
-                Outcome::Succeeded,
-                true,
-                RunState::Failed,
-            ),
-            (
-                Destroying,
-                Testing,
-                Outcome::Succeeded,
-                true,
-                RunState::Finished,
-            ),
-            (
-                Performing,
-                Task,
-                Outcome::Succeeded,
-                false,
-                RunState::Finished,
-            ),
-            (
-                Initializing,
-                Task,
-                Outcome::Succeeded,
-                false,
-                RunState::Failed,
-            ),
-            (
-                Preparing,
-                Tracked,
-                Outcome::Succeeded,
-                false,
-                RunState::Failed,
-            ),
-            (
-                PreparingApply,
-                Tracked,
-                Outcome::Succeeded,
-                false,
-                RunState::Failed,
-            ),
+        let succeeded = || Outcome::Succeeded;
+        #[rustfmt::skip]
+        let cases = [
+            (Planning, Tracked, succeeded(), false, Finished),
+            (Planning, Tracked, succeeded(), true, Failed),
+            (Planning, Tracked, parked(), true, Unconfirmed),
+            (Planning, Destroy, parked(), true, Unconfirmed),
+            (Planning, Proposed, succeeded(), true, Finished),
+            (Planning, Proposed, parked(), true, Failed),
+            (Applying, Tracked, succeeded(), true, Finished),
+            (Applying, Tracked, parked(), true, Failed),
+            (Applying, Testing, succeeded(), true, Failed),
+            (Destroying, Testing, succeeded(), true, Finished),
+            (Performing, Task, succeeded(), false, Finished),
+            (Initializing, Task, succeeded(), false, Failed),
+            (Preparing, Tracked, succeeded(), false, Failed),
+            (PreparingApply, Tracked, succeeded(), false, Failed),
             (Planning, Tracked, stopped(), false, RunState::Stopped),
-            (Applying, Tracked, stopped(), false, RunState::Failed),
-            (PreparingApply, Tracked, stopped(), false, RunState::Failed),
-        ] {
+            (Applying, Tracked, stopped(), false, Failed),
+            (PreparingApply, Tracked, stopped(), false, Failed),
+        ];
+        for (state, run_type, outcome, changes, expected) in cases {
             let name = format!("{state} {run_type} {outcome:?}");
             let run = run(state, run_type);
             let verdict = verdict(&run, &result(outcome, changes));
