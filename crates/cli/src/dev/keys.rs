@@ -38,11 +38,10 @@ pub async fn prepare(place: &Place, printer: &Printer) -> anyhow::Result<String>
 
 async fn api_key(place: &Place) -> anyhow::Result<()> {
     let file = NewFile::create(&place.api_key())?;
-    let printed = server_on_data(
-        place,
-        &["api-key", "create", "--name", "dev", "--role", "admin"],
-    )
-    .await?;
+    let args = [
+        "api-key", "create", "--name", "dev", "--role", "admin", "--output", "json",
+    ];
+    let printed = server_on_data(place, &args).await?;
     let key: ApiKey = serde_json::from_str(printed.expose())
         .context("gantry-server api-key create printed something else than an API key")?;
     file.finish(&serde_json::to_vec(&key).context("cannot write the API key as JSON")?)
