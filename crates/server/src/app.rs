@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
-use crate::logstore::LogStore;
 use crate::pki::{Keyring, PkiError};
 use crate::store::{DATABASE, StorageFault, Store, StoreError};
 use crate::vault::{Vault, VaultError};
 use crate::vcs_probe::Sources;
+use crate::workers::{self, Control};
 
 /// The parts of a running server.
 #[derive(Debug)]
@@ -24,15 +24,15 @@ pub struct App {
     /// The database.
     pub store: Arc<Store>,
     /// Secrets at rest.
-    pub vault: Vault,
+    pub vault: Arc<Vault>,
     /// Large things.
     pub blobs: Arc<Blobs>,
-    /// Logs of runs.
-    pub logs: LogStore,
+    /// The launchers' side: logs, managed state, dispatch.
+    pub control: Arc<Control>,
     /// Sessions of the API.
     pub tokens: Tokens,
     /// Pool certificates and envelope keys.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// Where code may come from.
     pub sources: Sources,
     /// The URL under which this server is reached, without a trailing slash.
@@ -128,22 +128,28 @@ impl App {
     /// Opens the data directory, making it if needed, and everything in it.
     pub async fn open(config: AppConfig) -> Result<Arc<Self>, AppError> {
         let dir = &config.data_dir;
-        let vault = Vault::from_file(&config.master_key_file)?;
+        let vault = Arc::new(Vault::from_file(&config.master_key_file)?);
         make_private(dir)?;
         let lock = lock(dir)?;
         let store = Arc::new(open_store(dir).await?);
-        let blobs_dir = dir.join("blobs");
-        make_private(&blobs_dir)?;
-        let blobs = Arc::new(Blobs::open(&blobs_dir)?);
+        let blobs = Arc::new(open_blobs(dir)?);
         let tokens = Tokens::load(&store, &vault, &config.base_url).await?;
-        let keyring = Keyring::open(&store, &vault).await?;
+        let keyring = Arc::new(Keyring::open(&store, &vault).await?);
+        let control = Control::new(
+            Arc::clone(&store),
+            Arc::clone(&vault),
+            Arc::clone(&blobs),
+            Arc::clone(&keyring),
+            workers::Settings::new(&config.base_url),
+        );
         let sources = Sources {
             file_prefixes: config.source_file_prefixes,
             home: dir.join("git"),
             environment: config.git_environment,
         };
+        let stopping = control.stopping.clone();
         Ok(Arc::new(Self {
-            logs: LogStore::start(Arc::clone(&store), Arc::clone(&blobs)),
+            control,
             store,
             vault,
             blobs,
@@ -152,7 +158,7 @@ impl App {
             sources,
             base_url: config.base_url,
             data_dir: config.data_dir,
-            stopping: CancellationToken::new(),
+            stopping,
             _lock: lock,
         }))
     }
@@ -170,6 +176,13 @@ pub async fn open_store(dir: &Path) -> Result<Store, AppError> {
             },
             None => AppError::Store(source),
         })
+}
+
+/// Opens the object storage of a data directory.
+pub(crate) fn open_blobs(dir: &Path) -> Result<Blobs, AppError> {
+    let blobs = dir.join("blobs");
+    make_private(&blobs)?;
+    Ok(Blobs::open(&blobs)?)
 }
 
 /// Makes a directory that only this user can look into. One that exists is tightened if it is ours or

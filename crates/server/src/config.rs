@@ -65,6 +65,9 @@ pub enum Command {
     /// Keys of the API.
     #[command(subcommand)]
     ApiKey(ApiKeyCommand),
+    /// The executables that launchers mount into runs.
+    #[command(subcommand)]
+    Worker(WorkerCommand),
     /// Print the API's schema.
     Schema,
 }
@@ -102,6 +105,23 @@ pub enum ApiKeyCommand {
         /// The key's id.
         #[arg(long)]
         id: String,
+    },
+}
+
+/// Doing something with worker executables.
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// Take in an executable with its signed manifest; the newest version is given to launchers.
+    Add {
+        /// Where the server keeps everything.
+        #[arg(long, env = "GANTRY_DATA_DIR")]
+        data_dir: PathBuf,
+        /// The manifest, as the release key signed it.
+        #[arg(long)]
+        manifest: PathBuf,
+        /// The executable.
+        #[arg(long)]
+        binary: PathBuf,
     },
 }
 

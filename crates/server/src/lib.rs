@@ -12,6 +12,7 @@ pub mod config;
 pub mod dispatch;
 pub mod dist;
 pub mod domain;
+pub mod download;
 pub mod error;
 pub mod graphql;
 pub mod logstore;

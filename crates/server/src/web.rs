@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::app::{App, fault_text};
 use crate::error::chain;
-use crate::graphql;
+use crate::{download, graphql, workers};
 
 /// A mounted file arrives in base64 inside a request.
 const API_BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -29,6 +29,8 @@ pub fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .route("/graphql", api)
         .with_state((Arc::clone(&app), schema));
+    let control = workers::router(Arc::clone(&app.control));
+    let logs = download::router(Arc::clone(&app));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -37,6 +39,8 @@ pub fn router(app: Arc<App>) -> Router {
             last: Arc::default(),
         })
         .merge(api)
+        .merge(control)
+        .merge(logs)
 }
 
 /// Status and text.

@@ -12,4 +12,4 @@ mod tokens;
 pub use keys::{IssuedKey, create_key, exchange};
 pub use principal::{Forbidden, Principal};
 pub use role::Role;
-pub use tokens::{Session, TokenError, Tokens};
+pub use tokens::{Session, TokenError, Tokens, bearer_token};

@@ -3,6 +3,7 @@
 //! Takes a key's id, gives a token of one hour whose audience is the server's base URL, as clients of this
 //! API expect. Never: an algorithm chosen by the token, a token of another server, a role inside the token.
 
+use axum::http::{HeaderMap, header};
 use gantry_protocol::Secret;
 use gantry_protocol::crypto::{EdKey, EdPublic};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -129,6 +130,12 @@ impl Tokens {
         let token = jsonwebtoken::decode::<Claims>(jwt, key, &validation).ok()?;
         Some(token.claims.sub)
     }
+}
+
+/// The token of an `Authorization: Bearer …` header.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ")
 }
 
 impl std::fmt::Debug for Tokens {

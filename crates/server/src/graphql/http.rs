@@ -9,11 +9,12 @@ use async_graphql::{Request, Response, ServerError};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 
 use super::ApiSchema;
 use super::context::RunMetadata;
 use crate::app::App;
+use crate::auth::bearer_token;
 use crate::error::chain;
 use crate::operations::Caller;
 
@@ -52,10 +53,7 @@ fn refuse(message: impl Into<String>) -> Json<Response> {
 }
 
 async fn bearer(app: &Arc<App>, headers: &HeaderMap) -> Result<Option<Caller>, String> {
-    let value = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let Some(token) = value.and_then(|value| value.strip_prefix("Bearer ")) else {
+    let Some(token) = bearer_token(headers) else {
         return Ok(None);
     };
     match app.tokens.bearer(&app.store, token).await {

@@ -18,6 +18,7 @@ use crate::domain::stack::{StateKeeper, Vendor};
 use crate::store::runs::{self, Listing};
 use crate::store::stack_config::{self, StoredValue};
 use crate::store::{pools, spaces, stacks};
+use crate::tfstate::Output;
 
 /// Runs on one page.
 const PAGE: u32 = 50;
@@ -34,6 +35,27 @@ pub(super) struct ConfigElement {
     r#type: ConfigType,
     value: Option<String>,
     write_only: bool,
+}
+
+/// An output of a stack's managed state. Sensitive ones are not listed.
+#[derive(SimpleObject)]
+pub(super) struct StackOutput {
+    id: ID,
+    sensitive: bool,
+    description: Option<String>,
+    /// JSON, as text.
+    value: Option<String>,
+}
+
+impl From<Output> for StackOutput {
+    fn from(output: Output) -> Self {
+        Self {
+            id: output.name.into(),
+            sensitive: false,
+            description: None,
+            value: Some(output.value.to_string()),
+        }
+    }
 }
 
 impl From<stack_config::ConfigElement> for ConfigElement {
@@ -268,6 +290,12 @@ impl Stack {
     async fn config(&self, ctx: &Context<'_>) -> Result<Vec<ConfigElement>, Error> {
         let elements = look(ctx)?.config(&self.0.id).await?;
         Ok(elements.into_iter().map(ConfigElement::from).collect())
+    }
+
+    /// What the newest managed state gives out.
+    async fn outputs(&self, ctx: &Context<'_>) -> Result<Vec<StackOutput>, Error> {
+        let outputs = look(ctx)?.outputs(&self.0.id).await?;
+        Ok(outputs.into_iter().map(StackOutput::from).collect())
     }
 
     async fn module_versions_used(&self) -> Vec<ModuleVersion> {

@@ -9,6 +9,7 @@ use crate::domain::stack::NoSlug;
 use crate::logstore::LogError;
 use crate::pki::PkiError;
 use crate::store::StoreError;
+use crate::tfstate::StateError;
 use crate::vault::VaultError;
 use crate::vcs_probe::ProbeError;
 
@@ -27,6 +28,9 @@ pub enum OperationError {
     /// Log bytes can't be read.
     #[error(transparent)]
     Logs(#[from] LogError),
+    /// Managed state can't be read.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The commit can't be found.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -112,7 +116,7 @@ impl OperationError {
             ),
             Self::Pki(error) => matches!(error, PkiError::Request(_)),
             Self::Logs(error) => matches!(error, LogError::Token { .. }),
-            Self::Vault(_) => false,
+            Self::Vault(_) | Self::State(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)
             | Self::Id(_)

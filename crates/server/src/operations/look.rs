@@ -15,6 +15,7 @@ use crate::logstore::LogPage;
 use crate::store::runs::{self, RunRecord};
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, stack_config::ConfigElement};
+use crate::tfstate::Output;
 
 /// Stacks read at once while a search goes through them.
 const SEARCH_STEP: u32 = 200;
@@ -104,7 +105,7 @@ impl Look {
         version: StateVersion,
         token: Option<&str>,
     ) -> Result<LogPage, OperationError> {
-        let page = self.app.logs.read(run, version, token).await?;
+        let page = self.app.control.logs.read(run, version, token).await?;
         if page.exists {
             return Ok(page);
         }
@@ -113,6 +114,11 @@ impl Look {
         let finished = record
             .is_none_or(|record| record.run.version != version || !is_leased(record.run.state));
         Ok(LogPage { finished, ..page })
+    }
+
+    /// The outputs of a stack's newest managed state, but the sensitive ones.
+    pub async fn outputs(&self, stack: &StackId) -> Result<Vec<Output>, OperationError> {
+        Ok(self.app.control.state.outputs(stack).await?)
     }
 
     /// A stack's variables and files; write-only values are not in it.

@@ -3,19 +3,28 @@
 //! Takes the command line, gives an exit code; every failure is said once, with its causes.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
 use super::{printer, serve, start_logs};
-use crate::app::{AppError, open_store};
+use crate::app::{AppError, open_blobs, open_store};
 use crate::auth::{Role, create_key};
 use crate::clock::UnixMillis;
-use crate::config::{ApiKeyCommand, Cli, Command, MasterKeyCommand, Output};
+use crate::config::{ApiKeyCommand, Cli, Command, MasterKeyCommand, Output, WorkerCommand};
+use crate::dist;
 use crate::error::{Exit, chain};
 use crate::graphql;
 use crate::store::{StoreError, api_keys};
 use crate::vault::Vault;
+
+/// A file of the command line that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("could not read `{}`", path.display())]
+struct FileError {
+    path: PathBuf,
+    source: std::io::Error,
+}
 
 type Done = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -66,6 +75,11 @@ async fn dispatch(command: Command) -> Done {
         Command::ApiKey(ApiKeyCommand::Revoke { data_dir, id }) => {
             revoke_api_key(&data_dir, &id).await
         }
+        Command::Worker(WorkerCommand::Add {
+            data_dir,
+            manifest,
+            binary,
+        }) => add_worker(&data_dir, &manifest, &binary).await,
         Command::Schema => Ok(printer::text(&graphql::sdl())?),
     }
 }
@@ -91,6 +105,23 @@ async fn revoke_api_key(data_dir: &Path, id: &str) -> Done {
         id: id.to_owned(),
     }
     .into())
+}
+
+async fn add_worker(data_dir: &Path, manifest: &Path, binary: &Path) -> Done {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| FileError { path, source }
+    };
+    let text = std::fs::read_to_string(manifest).map_err(unreadable(manifest))?;
+    let executable = std::fs::read(binary).map_err(unreadable(binary))?;
+    let store = open_existing(data_dir).await?;
+    let blobs = open_blobs(data_dir)?;
+    let added = dist::add(&store, &blobs, &text, executable.into()).await?;
+    store.close().await;
+    Ok(printer::text(&format!(
+        "worker {} for {}\n",
+        added.version, added.arch
+    ))?)
 }
 
 /// The first key is often made before the first start, so the directory may be new.

@@ -60,6 +60,7 @@ pub struct Running {
     pub address: SocketAddr,
     server: JoinHandle<io::Result<()>>,
     loops: Vec<tasks::Loop>,
+    dispatch: JoinHandle<()>,
 }
 
 /// Binds, opens and starts; the address is written to `<data>/address` once requests are answered.
@@ -77,6 +78,8 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
     };
     let app = App::open(config).await?;
     let loops = tasks::start(&app);
+    let (control, stopping) = (Arc::clone(&app.control), app.stopping.clone());
+    let dispatch = tokio::spawn(async move { control.dispatcher.run(stopping).await });
     let router = web::router(Arc::clone(&app)).into_make_service_with_connect_info::<PeerAddr>();
     let stopped = app.stopping.clone().cancelled_owned();
     let server = match args.tls() {
@@ -99,6 +102,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         address,
         server,
         loops,
+        dispatch,
     })
 }
 
@@ -118,6 +122,9 @@ impl Running {
                 );
                 abort.abort();
             }
+        }
+        if self.dispatch.await.is_err() {
+            tracing::error!("the dispatcher panicked");
         }
         for task in self.loops {
             task.ended().await;

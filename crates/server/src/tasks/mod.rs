@@ -77,7 +77,17 @@ pub fn start(app: &Arc<App>) -> Vec<Loop> {
         let app = Arc::clone(&shared);
         async move { app.store.upkeep().await }
     });
-    vec![upkeep]
+    let control = Arc::clone(&app.control);
+    let spent = Loop::start(
+        "upkeep of ended runs",
+        UPKEEP,
+        app.stopping.clone(),
+        move || {
+            let control = Arc::clone(&control);
+            async move { control.upkeep().await }
+        },
+    );
+    vec![upkeep, spent]
 }
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! Which URLs and branch names may be given to git.
+//!
+//! Takes texts, gives the same texts checked. Never: one that git could read as an option, or that leads to a
+//! protocol or a place that was not allowed.
+
+use std::path::Path;
+
+use super::{ProbeError, Sources};
+
+/// A URL that may be given to git.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceUrl {
+    pub(super) text: String,
+    pub(super) protocol: &'static str,
+}
+
+impl Sources {
+    /// Checks a clone URL: `https://…`, `ssh://…`, `user@host:path`, or `file:///…` below a prefix.
+    pub fn check(&self, url: &str) -> Result<SourceUrl, ProbeError> {
+        let refuse = |reason| ProbeError::Url {
+            url: shown(url),
+            reason,
+        };
+        if url.is_empty() || url.len() > 2048 || url.starts_with('-') {
+            return Err(refuse("it is empty, too long, or begins with `-`"));
+        }
+        if url.bytes().any(|b| b.is_ascii_control() || b == b' ') {
+            return Err(refuse("it holds a blank or a control character"));
+        }
+        if let Some(path) = url.strip_prefix("file://") {
+            self.check_file(path).map_err(refuse)?;
+            return Ok(SourceUrl {
+                text: url.to_owned(),
+                protocol: "file",
+            });
+        }
+        let (protocol, host) = network_host(url).map_err(refuse)?;
+        check_host(host).map_err(refuse)?;
+        Ok(SourceUrl {
+            text: url.to_owned(),
+            protocol,
+        })
+    }
+
+    fn check_file(&self, path: &str) -> Result<(), &'static str> {
+        let inside = |real: &Path| {
+            let prefixes = self
+                .file_prefixes
+                .iter()
+                .filter_map(|p| p.canonicalize().ok());
+            prefixes.into_iter().any(|prefix| real.starts_with(prefix))
+        };
+        // Git decodes escapes, so what was checked would not be what is opened.
+        if path.contains('%') {
+            return Err("it holds a `%`");
+        }
+        // Links are followed first: what counts is where git would really go.
+        match Path::new(path).canonicalize() {
+            Ok(real) if path.starts_with('/') && inside(&real) => Ok(()),
+            _ => Err("`file` is allowed only below the directories of GANTRY_SOURCE_FILE_PREFIXES"),
+        }
+    }
+}
+
+/// The protocol and host of a URL that goes over the network.
+fn network_host(url: &str) -> Result<(&'static str, &str), &'static str> {
+    const UNKNOWN: &str = "expected `https://…`, `ssh://…` or `user@host:path`";
+    for (scheme, protocol) in [("https://", "https"), ("ssh://", "ssh")] {
+        if let Some(rest) = url.strip_prefix(scheme) {
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+            if protocol == "https" && authority.contains('@') {
+                return Err("it holds a user name or password: those belong elsewhere");
+            }
+            return Ok((protocol, authority.rsplit('@').next().unwrap_or("")));
+        }
+    }
+    if url.contains("://") || url.contains("::") {
+        return Err(UNKNOWN);
+    }
+    let (before, _) = url.split_once(':').ok_or(UNKNOWN)?;
+    let (_, host) = before.split_once('@').ok_or(UNKNOWN)?;
+    if before.contains('/') {
+        Err(UNKNOWN)
+    } else {
+        Ok(("ssh", host))
+    }
+}
+
+fn check_host(authority: &str) -> Result<(), &'static str> {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.split(':').next().unwrap_or(""),
+    };
+    if host.is_empty() || host.starts_with('-') {
+        return Err("it names no host");
+    }
+    let link_local = match host.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(ip)) => ip.is_link_local() || ip.is_unspecified(),
+        Ok(std::net::IpAddr::V6(ip)) => ip.is_unicast_link_local() || ip.is_unspecified(),
+        Err(_) => false,
+    };
+    if link_local {
+        Err("link-local addresses are refused")
+    } else {
+        Ok(())
+    }
+}
+
+/// Git's own rules for names of references, as far as they matter for being one plain argument.
+pub fn check_branch(branch: &str) -> Result<(), ProbeError> {
+    let bad = branch.is_empty()
+        || branch.len() > 255
+        || branch.starts_with(['-', '/', '.'])
+        || branch.ends_with(['/', '.'])
+        || branch.ends_with(".lock")
+        || branch.contains("..")
+        || branch.contains("//")
+        || branch.contains("@{")
+        || branch
+            .chars()
+            .any(|c| c.is_control() || " ~^:?*[\\".contains(c));
+    if bad {
+        return Err(ProbeError::Branch {
+            branch: branch.chars().take(64).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// A URL as errors show it: without what may be a password.
+pub(super) fn shown(url: &str) -> String {
+    let short: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
+    match short.split_once("://") {
+        Some((scheme, rest)) => match rest.split_once('@') {
+            Some((user, host)) if !user.contains('/') => format!("{scheme}://…@{host}"),
+            _ => short,
+        },
+        None => short,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::sources;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_named_protocols_and_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("repo")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), root.join("link")).unwrap();
+        let sources = sources(&root);
+        let file = |path: &str| format!("file://{}{path}", root.display());
+        for good in [
+            "https://git.example/acme/net.git",
+            "ssh://git@git.example:22/acme/net.git",
+            "git@git.example:acme/net.git",
+            &file("/repo"),
+        ] {
+            assert!(sources.check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "--upload-pack=touch /tmp/x",
+            "-u",
+            "ext::sh -c id",
+            "ext::sh",
+            "http://git.example/x",
+            "git://git.example/x",
+            "/etc",
+            "file:///etc",
+            "file://etc",
+            "https://",
+            "https://-x/",
+            "https://user:pw@git.example/x",
+            "https://169.254.169.254/latest",
+            "https://[fe80::1]/x",
+            "https://a b",
+            "https://a\nb",
+            "ssh://-oProxyCommand=id/x",
+            "git@-oProxyCommand=id:x",
+            "a/b@c:d",
+            &file("/link"),
+            &file("/../.."),
+            &file("/nothing"),
+            &file("/%72epo"),
+        ] {
+            assert!(sources.check(bad).is_err(), "{bad}");
+        }
+        let refused = sources
+            .check("https://ann:hunter2@git.example/x")
+            .unwrap_err();
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+
+    #[test]
+    fn branch_names() {
+        for good in ["main", "feature/a-b", "v1.2", "ünï"] {
+            assert!(check_branch(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "-x", "a..b", "a b", "/a", "a/", "a:b", "a*", "a.lock", "a\nb", "x@{1}", ".",
+        ] {
+            assert!(check_branch(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn checks_never_panic(text in "\\PC{0,80}") {
+            let sources = sources(Path::new("/nonexistent"));
+            if let Ok(url) = sources.check(&text) {
+                prop_assert!(!url.text.starts_with('-') && url.protocol != "file");
+            }
+            let _ = check_branch(&text);
+        }
+    }
+}
