@@ -66,7 +66,7 @@ system_pool() {
 
 # system_launcher [NAME]: a launcher of the pool; its credentials go through its environment.
 system_launcher() {
-    local name=${1:-launcher} before
+    local name=${1:-launcher} program=${2:-$BIN/gantry-launcher} before
     local log=$WORK/logs/$name.log
     install -d -m 0711 "$WORK/$name"
     before=$(launchers)
@@ -77,7 +77,7 @@ system_launcher() {
         GANTRY_WORKER_TRUST_KEYS=$(jq -r .publicKey "$WORK/keys/release.json") \
         GANTRY_ALLOWED_REGISTRIES=$REGISTRY \
         GANTRY_SOURCE_FILE_PREFIXES=$WORK/repos \
-        start gantry-launcher "$log" "$BIN/gantry-launcher"
+        start gantry-launcher "$log" "$program"
     LAUNCHER_PID=$STARTED_PID
     wait_started 60 gantry-launcher "$LAUNCHER_PID" "$log" launchers_above "$before"
 }
