@@ -49,11 +49,16 @@ impl Operate {
     pub async fn trigger(&self, wish: TriggerRequest<'_>) -> Result<RunRecord, OperationError> {
         check_metadata(wish.metadata)?;
         match wish.run_type {
-            RunType::Tracked | RunType::Proposed | RunType::Destroy => {}
+            RunType::Tracked | RunType::Proposed => {}
             RunType::Task => {
                 return Err(OperationError::Unsupported(
                     "`runTrigger` of a TASK (use `taskCreate`)",
                 ));
+            }
+            // Launcher and worker do not carry a destroy from its plan to its confirm yet: refused here rather
+            // than failed on a host.
+            RunType::Destroy => {
+                return Err(OperationError::Unsupported("a DESTROY run of a stack"));
             }
             RunType::Testing => {
                 return Err(OperationError::Unsupported("a TESTING run of a stack"));
@@ -67,8 +72,7 @@ impl Operate {
         let short: String = commit.hash.chars().take(8).collect();
         let what = match wish.run_type {
             RunType::Proposed => "Preview",
-            RunType::Destroy => "Destruction",
-            RunType::Tracked | RunType::Task | RunType::Testing => "Deployment",
+            RunType::Tracked | RunType::Task | RunType::Testing | RunType::Destroy => "Deployment",
         };
         let title = format!("{what} of {} at {short}", commit.branch);
         let run = self.queued(&stack, wish.run_type, TaskInit::Run);

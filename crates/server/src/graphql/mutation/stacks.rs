@@ -57,7 +57,7 @@ impl StackMutation {
         let manage = manage(ctx)?;
         if destroy_resources == Some(true) {
             return Err(OperationError::Unsupported(
-                "`destroyResources` (trigger a DESTROY run first)",
+                "`destroyResources` (destroy the resources by a task first)",
             )
             .into());
         }
