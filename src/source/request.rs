@@ -3,7 +3,7 @@
 //! Takes texts of a payload, gives [`Checked`]. Never: a value that git, curl, ssh or a shell could take for
 //! something else than what it is meant to be.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use gantry_protocol::payload::GitCredentials;
 use reqwest::Url;
@@ -155,13 +155,22 @@ fn ssh(url: &Url, policy: &FetchPolicy) -> Result<(String, Transport), &'static 
 fn file(url: &Url, policy: &FetchPolicy) -> Result<(String, Transport), &'static str> {
     const OUTSIDE: &str =
         "file URLs are allowed only below the directories in GANTRY_SOURCE_FILE_PREFIXES";
+    const MISSING: &str = "its directory does not exist on this host; it was moved or removed";
     if url.host_str().is_some_and(|host| !host.is_empty()) {
         return Err("a file URL has no host");
     }
     let path = url
         .to_file_path()
         .map_err(|()| "the URL is no path of this host")?;
-    let path = path.canonicalize().map_err(|_| OUTSIDE)?;
+    let Ok(path) = path.canonicalize() else {
+        // Only below an allowed directory may anything be told of what exists.
+        let plain = !path.components().any(|part| part == Component::ParentDir);
+        let below = policy
+            .file_prefixes
+            .iter()
+            .any(|prefix| path.starts_with(prefix));
+        return Err(if plain && below { MISSING } else { OUTSIDE });
+    };
     let below = policy
         .file_prefixes
         .iter()
