@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_protocol::control::inbox::{Message, Poll};
 use tokio::sync::{mpsc, watch};
@@ -14,6 +15,9 @@ use crate::session::Session;
 
 /// How long the server holds a poll, in seconds: below the usual idle limits of proxies.
 const WAIT: u32 = 25;
+
+/// Longest time that ending waits for the server to take note.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// What the next poll says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +62,18 @@ impl Inbox {
         self.wish.send_modify(|wish| {
             wish.acknowledge.insert(id);
         });
+    }
+
+    /// Tells the server that runs are no longer taken, so that it does not hand one to a process that is
+    /// gone and waits for the lease to expire. A server that is away learns it that way.
+    pub(super) async fn leave(&self, session: &Session) {
+        let acknowledge = self.wish.borrow().acknowledge.iter().copied().collect();
+        let poll = Poll { acknowledge, free_slots: 0, wait_seconds: 0 };
+        match tokio::time::timeout(LEAVE, session.poll(&poll)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(error = %Chain(&error), "the server could not be told that this launcher ends"),
+            Err(_) => warn!("the server could not be told in time that this launcher ends"),
+        }
     }
 
     /// The next message.

@@ -70,6 +70,7 @@ impl Supervisor {
             self.inbox.free_slots(self.state.free_slots());
             if let Some(exit) = self.state.exit() {
                 info!(?exit, "ending");
+                self.inbox.leave(&self.host.session).await;
                 return Ok(exit);
             }
             tokio::select! {
