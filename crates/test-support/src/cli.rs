@@ -61,7 +61,7 @@ impl Cli {
 
     /// The JSON documents that it prints with `--output json`, one per line.
     pub fn json(&self, args: &[&str]) -> Vec<Value> {
-        let text = self.text(&[args, &["--output", "json"]].concat());
+        let text = self.text(&[&["--output", "json"], args].concat());
         let lines = text.lines().map(serde_json::from_str);
         lines
             .collect::<Result<_, _>>()

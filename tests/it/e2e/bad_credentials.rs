@@ -40,7 +40,7 @@ fn each_bad_token_and_key_is_one_clear_error() {
             "not of a pool token's JSON",
         ),
         (token, other.token.clone(), "is not the key of pool"),
-        (token, String::new(), "required"),
+        (token, String::new(), "is not set"),
         (key, "%%%".to_owned(), "not base64"),
         (key, STANDARD.encode("hello"), "not a PEM private key"),
         (key, STANDARD.encode(&encrypted), "encrypted"),

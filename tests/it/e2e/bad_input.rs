@@ -91,7 +91,11 @@ fn a_missing_repository_or_commit_is_named() {
     let late = stack.deploy();
     fs::rename(&path, &moved).unwrap();
     let _launcher = world.launcher("b").start();
-    fails(&late, &[&path]);
+    let late = fails(&late, &["repos/code", "moved or removed"]);
+    assert_eq!(
+        late.attempt, 1,
+        "it was not handed to the launcher that had left"
+    );
 
     // The server can't find the branch's head: there is no run at all, and the repository is named.
     let refused = world.cli().call(&["stack", "deploy", "--id", "sources"]);

@@ -27,6 +27,16 @@ fn a_sealed_workspace_is_restored_by_the_other_launcher() {
     run.wait("UNCONFIRMED");
     first.drain();
 
+    // Nothing has printed the marker yet: it stands in the workspace and nowhere else.
+    let data = world.server().data_dir();
+    let unsealed = contains_bytes(&data, MARKER.as_bytes());
+    assert!(
+        unsealed.is_empty(),
+        "the workspace lies unsealed on the server: {unsealed:?}"
+    );
+    let sealed = contains_bytes(&data, b"age-encryption.org/v1");
+    assert!(!sealed.is_empty(), "the sealed workspace is on the server");
+
     let mut second = world.launcher("b").start();
     run.confirm();
     let applied = run.wait("FINISHED");
@@ -35,14 +45,6 @@ fn a_sealed_workspace_is_restored_by_the_other_launcher() {
     assert_eq!(stack.output("said").as_deref(), Some("\"hello\""));
     second.drain();
 
-    // The marker's text stands in no settings, only in the workspace and the log that printed it.
-    let data = world.server().data_dir();
-    let sealed = data.join("blobs");
-    let with_marker = contains_bytes(&sealed, MARKER.as_bytes());
-    assert!(
-        with_marker.is_empty(),
-        "the workspace lies unsealed on the server: {with_marker:?}"
-    );
     for launcher in [&first, &second] {
         let found = contains_bytes(launcher.data_dir(), MARKER.as_bytes());
         assert!(
