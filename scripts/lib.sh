@@ -53,13 +53,14 @@ start() {
     shift 2
     setsid "$@" >>"$log" 2>&1 </dev/null &
     STARTED_PID=$!
-    at_exit stop_started "$name" "$STARTED_PID"
+    at_exit stop_started "$name" "$STARTED_PID" "$(begun_at "$STARTED_PID")"
 }
 
-# stop_started NAME PID [SECONDS]: SIGTERM, then SIGKILL after a grace. Harmless when it has ended already.
+# stop_started NAME PID BEGUN: SIGTERM, then SIGKILL after a grace. Harmless when it has ended already, also when
+# another process has got its id since.
 stop_started() {
-    local name=$1 pid=$2 deadline=$((SECONDS + ${3:-20}))
-    running "$pid" || return 0
+    local name=$1 pid=$2 begun=$3 deadline=$((SECONDS + 20))
+    running "$pid" && [[ $(begun_at "$pid") == "$begun" ]] || return 0
     signal TERM "$pid"
     while running "$pid"; do
         if ((SECONDS >= deadline)); then
@@ -72,8 +73,12 @@ stop_started() {
     wait "$pid" 2>/dev/null || true
 }
 
+# stat_field PID N: a field of /proc/PID/stat, counted after the name (which may hold anything): 1 is the state,
+# 20 the time it began, in ticks since the machine started.
+stat_field() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f "$2"; }
+begun_at() { stat_field "$1" 20; }
 # running PID: a process that has ended but is not yet waited for does not count.
-running() { [[ -r /proc/$1/stat && $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) != [ZX]* ]]; }
+running() { [[ $(stat_field "$1" 1) == [^ZX] ]]; }
 signal() { kill "-$1" "$2" 2>/dev/null || as_root kill "-$1" "$2" 2>/dev/null || true; }
 
 # --- waiting -------------------------------------------------------------------------------------------------
