@@ -161,7 +161,10 @@ impl DataDir {
         }
         match EdKey::from_pem(&file.key) {
             Ok(key) => {
-                let identity = Identity { launcher: file.launcher, key };
+                let identity = Identity {
+                    launcher: file.launcher,
+                    key,
+                };
                 Ok(Stored::Enrolled(Box::new(identity)))
             }
             Err(_) => discard(format!("the key of launcher {} is damaged", file.launcher)),

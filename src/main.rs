@@ -32,7 +32,9 @@ fn main() -> ExitCode {
             return Exit::BadConfig.into();
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => {
             let exit = runtime.block_on(live(config));
@@ -96,7 +98,10 @@ fn variables() -> String {
             "" => String::new(),
             default => format!(" [default: {default}]"),
         };
-        text.push_str(&format!("  {}\n      {}{default}\n", variable.name, variable.meaning));
+        text.push_str(&format!(
+            "  {}\n      {}{default}\n",
+            variable.name, variable.meaning
+        ));
     }
     text
 }

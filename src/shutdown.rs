@@ -39,7 +39,10 @@ impl Signals {
     /// # Errors
     /// When the system refuses.
     pub fn take() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next one.
@@ -63,6 +66,14 @@ mod tests {
             urgency = urgency.next();
             steps.push(urgency);
         }
-        assert_eq!(steps, [Urgency::Drain, Urgency::Cancel, Urgency::Leave, Urgency::Leave]);
+        assert_eq!(
+            steps,
+            [
+                Urgency::Drain,
+                Urgency::Cancel,
+                Urgency::Leave,
+                Urgency::Leave
+            ]
+        );
     }
 }

@@ -69,7 +69,10 @@ pub enum StartError {
 impl StartError {
     /// Whether only a changed configuration can help.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Credentials(_) | Self::Auths(_) | Self::Network(_))
+        matches!(
+            self,
+            Self::Credentials(_) | Self::Auths(_) | Self::Network(_)
+        )
     }
 
     /// Whether the server shut this launcher out.
@@ -95,12 +98,21 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
     let now = OffsetDateTime::now_utc();
     let credentials = PoolCredentials::read(&config.token, &config.pool_key, now)?;
     if let Some(days) = credentials.days_left_if_few(now) {
-        warn!(days, "the pool certificate in SPACELIFT_TOKEN ends soon; reset the pool in time");
+        warn!(
+            days,
+            "the pool certificate in SPACELIFT_TOKEN ends soon; reset the pool in time"
+        );
     }
-    let auths = config.docker_config.as_deref().map(DockerAuths::load).transpose()?;
+    let auths = config
+        .docker_config
+        .as_deref()
+        .map(DockerAuths::load)
+        .transpose()?;
     let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
     let network = config.network.clone();
-    let network = network.clone().confirm(&engine.network(network.as_str()).await?)?;
+    let network = network
+        .clone()
+        .confirm(&engine.network(network.as_str()).await?)?;
     let own = OwnDir::open(&config.data_dir)?;
     let owner = Owner::of_runs(RUN_ID, about_engine.remap);
     let data = DataDir::open(&config.data_dir, owner)?;
@@ -122,7 +134,10 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
         spool_budget: config.spool_budget,
         keep_containers: config.keep_containers,
     };
-    Ok(Ready { host: Arc::new(host), own })
+    Ok(Ready {
+        host: Arc::new(host),
+        own,
+    })
 }
 
 async fn engine(address: Option<&str>) -> Result<(Docker, EngineInfo), EngineError> {
@@ -130,7 +145,9 @@ async fn engine(address: Option<&str>) -> Result<(Docker, EngineInfo), EngineErr
     let about = engine.info().await?;
     info!(version = %about.version, api = %about.api_version, platform = %about.platform, "Docker Engine");
     if !about.live_restore {
-        warn!("dockerd runs without live-restore: its restart interrupts runs; set \"live-restore\": true in daemon.json");
+        warn!(
+            "dockerd runs without live-restore: its restart interrupts runs; set \"live-restore\": true in daemon.json"
+        );
     }
     Ok((engine, about))
 }
@@ -143,11 +160,19 @@ async fn join(
 ) -> Result<(Arc<Session>, Journal), StartError> {
     let journal = Journal::open(own.path())?;
     let about = about(config);
-    let (session, fresh) = establish(Start { credentials, data: own, about }).await?;
+    let (session, fresh) = establish(Start {
+        credentials,
+        data: own,
+        about,
+    })
+    .await?;
     if fresh {
         let discarded = journal.discard()?;
         if discarded > 0 {
-            warn!(discarded, "the journal of an earlier identity was discarded");
+            warn!(
+                discarded,
+                "the journal of an earlier identity was discarded"
+            );
         }
     }
     info!(launcher = %session.launcher(), pool = %session.pool(), server = %credentials.endpoint, "joined the pool");
@@ -158,22 +183,37 @@ fn about(config: &Config) -> About {
     About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
         metadata: config.metadata.clone(),
     }
 }
 
 fn images(engine: &Docker, about: &EngineInfo, session: &Session) -> Images {
-    let labels = BTreeMap::from([(format!("{LABEL_LAUNCHER}.helper"), session.launcher().to_string())]);
+    let labels = BTreeMap::from([(
+        format!("{LABEL_LAUNCHER}.helper"),
+        session.launcher().to_string(),
+    )]);
     Images::new(engine.clone(), about.platform.clone(), labels)
 }
 
 fn policy(config: &Config, network: crate::container::Network) -> HostPolicy {
-    let RunLimits { memory, cpus, pids, tmp } = config.limits;
+    let RunLimits {
+        memory,
+        cpus,
+        pids,
+        tmp,
+    } = config.limits;
     HostPolicy {
         network,
         runtime: config.runtime.clone(),
-        limits: Limits { memory, nano_cpus: (cpus * 1e9) as u64, pids },
+        limits: Limits {
+            memory,
+            nano_cpus: (cpus * 1e9) as u64,
+            pids,
+        },
         tmp_size: tmp,
         stop_timeout: STOP_TIMEOUT,
         writable_root: Vec::new(),
@@ -183,10 +223,17 @@ fn policy(config: &Config, network: crate::container::Network) -> HostPolicy {
 
 fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, StartError> {
     let data = &config.data_dir;
-    let store = WorkerStore::open(data)
-        .map_err(|source| StartError::Workers { path: data.clone(), source })?;
+    let store = WorkerStore::open(data).map_err(|source| StartError::Workers {
+        path: data.clone(),
+        source,
+    })?;
     let floor = data.join("worker-newest.json");
-    Ok(WorkerBinaries::new(session.clone(), config.trust_keys.clone(), store, floor))
+    Ok(WorkerBinaries::new(
+        session.clone(),
+        config.trust_keys.clone(),
+        store,
+        floor,
+    ))
 }
 
 fn fetcher(config: &Config, owner: Owner) -> Fetcher {
@@ -202,7 +249,10 @@ fn fetcher(config: &Config, owner: Owner) -> Fetcher {
         bounds: Bounds::default(),
     };
     let resolver = Resolver::system();
-    Fetcher::new(policy, lookup_fn(move |host| lookup(resolver.clone(), host)))
+    Fetcher::new(
+        policy,
+        lookup_fn(move |host| lookup(resolver.clone(), host)),
+    )
 }
 
 async fn lookup(resolver: Resolver, host: String) -> Result<Vec<IpAddr>, LookupError> {

@@ -176,7 +176,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn network(&mut self, name: &str) -> Network {
-        let Some(text) = self.source.get(name) else { return Network::default() };
+        let Some(text) = self.source.get(name) else {
+            return Network::default();
+        };
         Network::parse(&text).unwrap_or_else(|error| {
             self.wrong(name, error);
             Network::default()
@@ -185,8 +187,13 @@ impl<'a> Reader<'a> {
 
     /// The built-in list, another one, or (with `+` first) both.
     pub(super) fn registries(&mut self, name: &str) -> Allowlist {
-        let Some(text) = self.source.get(name) else { return Allowlist::well_known() };
-        let more = text.trim().strip_prefix('+').map(|rest| rest.trim_start_matches(','));
+        let Some(text) = self.source.get(name) else {
+            return Allowlist::well_known();
+        };
+        let more = text
+            .trim()
+            .strip_prefix('+')
+            .map(|rest| rest.trim_start_matches(','));
         let list = match more {
             Some(more) => Allowlist::well_known().with(more.split(',')),
             None => Allowlist::new(text.split(',')),

@@ -79,7 +79,8 @@ pub(super) fn attested(
     let packed = payload.workspace.as_ref().ok_or(RestoreError::None)?;
     let attestation: WorkspaceAttestation =
         jws::verify_pool(&packed.attestation, key).map_err(RestoreError::Attestation)?;
-    let same = attestation.run == payload.run
+    let same = attestation.v == 1
+        && attestation.run == payload.run
         && attestation.stack == payload.stack
         && attestation.attempt == packed.attempt
         && attestation.attempt < payload.attempt;
@@ -109,7 +110,11 @@ fn seal_blocking(
     let (_, sealer) = pack(workspace, Bounds::default(), seal::sealer(key, output)?)?;
     let (mut inner, digest, bytes) = sealer.finish()?.finish();
     inner.flush()?;
-    Ok(SealedWorkspace { file, digest, bytes })
+    Ok(SealedWorkspace {
+        file,
+        digest,
+        bytes,
+    })
 }
 
 /// Downloads, verifies, opens and unpacks, in this order.
@@ -133,7 +138,10 @@ pub(super) async fn restore(
 }
 
 async fn download(session: &Session, lease: Lease, file: File) -> Result<Digest, RestoreError> {
-    let (_, mut response) = session.get_workspace(lease).await.map_err(RestoreError::Download)?;
+    let (_, mut response) = session
+        .get_workspace(lease)
+        .await
+        .map_err(RestoreError::Download)?;
     let mut output = Hashing::new(BufWriter::new(file));
     while let Some(chunk) = response.chunk().await.map_err(RestoreError::Broken)? {
         output.write_all(&chunk)?;
@@ -175,7 +183,12 @@ fn read_beneath(root: &Path, path: &str, limit: u64) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = Vec::new();
-    let read = dir.open(path).ok()?.take(limit + 1).read_to_end(&mut bytes).ok()?;
+    let read = dir
+        .open(path)
+        .ok()?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .ok()?;
     (read as u64 <= limit).then_some(bytes)
 }
 
@@ -193,11 +206,19 @@ struct Hashing<W> {
 
 impl<W> Hashing<W> {
     fn new(inner: W) -> Self {
-        Self { inner, hasher: sha2::Sha256::new(), bytes: 0 }
+        Self {
+            inner,
+            hasher: sha2::Sha256::new(),
+            bytes: 0,
+        }
     }
 
     fn finish(self) -> (W, Digest, u64) {
-        (self.inner, Digest::from_bytes(self.hasher.finalize().into()), self.bytes)
+        (
+            self.inner,
+            Digest::from_bytes(self.hasher.finalize().into()),
+            self.bytes,
+        )
     }
 }
 

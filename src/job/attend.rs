@@ -102,8 +102,18 @@ impl<'a> Attendance<'a> {
         if let Some(lost) = self.lost.take().filter(|_| !self.started.has_any_grant()) {
             return Err(Halt::Lost(lost));
         }
-        let Self { course, started, ended_by_us, .. } = self;
-        Ok(Attended { course, exit, started, ended_by_us })
+        let Self {
+            course,
+            started,
+            ended_by_us,
+            ..
+        } = self;
+        Ok(Attended {
+            course,
+            exit,
+            started,
+            ended_by_us,
+        })
     }
 
     async fn until_exit(&mut self) -> Result<Exit, Halt> {
@@ -134,7 +144,10 @@ impl<'a> Attendance<'a> {
     fn on_event(&mut self, event: Event) -> Result<(), Halt> {
         match event {
             Event::Connected { session, go } => {
-                self.started.session = Some(SessionRecord { key: session, given: false });
+                self.started.session = Some(SessionRecord {
+                    key: session,
+                    given: false,
+                });
                 self.journal()?;
                 // A connection that broke meanwhile is followed by another.
                 let _ = go.send(());
@@ -195,13 +208,27 @@ impl<'a> Attendance<'a> {
     fn ask(&mut self, phase: Phase) -> Result<(), Halt> {
         if self.stopping() {
             let reason = "the run is being stopped".to_owned();
-            self.link.handle.decide(phase, FromLauncher::Deny { phase, reason });
+            self.link
+                .handle
+                .decide(phase, FromLauncher::Deny { phase, reason });
             return Ok(());
         }
         match self.course.on_ask(phase) {
-            Ok(Some(Step::Grant { section, phase, plan })) => {
-                self.record(GrantRecord { phase, section, granted: false })?;
-                self.take(Some(Step::Grant { section, phase, plan }));
+            Ok(Some(Step::Grant {
+                section,
+                phase,
+                plan,
+            })) => {
+                self.record(GrantRecord {
+                    phase,
+                    section,
+                    granted: false,
+                })?;
+                self.take(Some(Step::Grant {
+                    section,
+                    phase,
+                    plan,
+                }));
             }
             Ok(_) => {}
             Err(violation) => self.distrust(&violation.to_string()),
@@ -212,7 +239,11 @@ impl<'a> Attendance<'a> {
     fn on_report(&mut self, report: Reported) -> Result<(), Halt> {
         match report {
             Reported::Known { section } => self.job.shipper.open(section),
-            Reported::Answer { section, phase, answer } => self.answer(section, phase, answer)?,
+            Reported::Answer {
+                section,
+                phase,
+                answer,
+            } => self.answer(section, phase, answer)?,
             Reported::Refused(error) => self.refused(error),
         }
         Ok(())
@@ -222,7 +253,11 @@ impl<'a> Attendance<'a> {
     fn answer(&mut self, section: u32, phase: Phase, answer: GrantAnswer) -> Result<(), Halt> {
         let decision = match answer {
             GrantAnswer::Granted { .. } => {
-                self.record(GrantRecord { phase, section, granted: true })?;
+                self.record(GrantRecord {
+                    phase,
+                    section,
+                    granted: true,
+                })?;
                 self.course.granted(phase);
                 info!(?phase, "granted");
                 FromLauncher::Grant { phase }
@@ -240,12 +275,16 @@ impl<'a> Attendance<'a> {
         for grant in self.started.grants.iter().filter(|grant| grant.granted) {
             let phase = grant.phase;
             self.course.granted(phase);
-            self.link.handle.decide(phase, FromLauncher::Grant { phase });
+            self.link
+                .handle
+                .decide(phase, FromLauncher::Grant { phase });
         }
     }
 
     fn record(&mut self, record: GrantRecord) -> Result<(), Halt> {
-        self.started.grants.retain(|grant| grant.phase != record.phase);
+        self.started
+            .grants
+            .retain(|grant| grant.phase != record.phase);
         self.started.grants.push(record);
         self.journal()
     }
@@ -299,7 +338,11 @@ impl<'a> Attendance<'a> {
         if self.stopping() {
             return;
         }
-        let grace = if self.started.has_any_grant() { GRACE_GRANTED } else { GRACE };
+        let grace = if self.started.has_any_grant() {
+            GRACE_GRANTED
+        } else {
+            GRACE
+        };
         self.job.shipper.narrator().say(format!(
             "Stopping: {why}. The tool was interrupted once and has {} s to end.",
             grace.as_secs()
@@ -329,7 +372,10 @@ impl<'a> Attendance<'a> {
     /// The worker claims the impossible, or the server does not take what follows from its claims.
     fn distrust(&mut self, why: &str) {
         error!(%why, "the container is not trusted any more");
-        self.job.shipper.narrator().say(format!("Ending the container: {why}"));
+        self.job
+            .shipper
+            .narrator()
+            .say(format!("Ending the container: {why}"));
         self.ended_by_us = Some(EndedByUs::Distrusted(why.to_owned()));
         self.kill_at = Some(Instant::now());
     }
@@ -388,7 +434,12 @@ async fn wait(engine: &Docker, container: &ContainerId) -> Exit {
         }
         if !error.is_transient() {
             let gone = Some(Chain(&error).to_string());
-            return Exit { code: -1, oom_killed: false, error: gone, finished_at: String::new() };
+            return Exit {
+                code: -1,
+                oom_killed: false,
+                error: gone,
+                finished_at: String::new(),
+            };
         }
         let pause = backoff.wait();
         warn!(error = %Chain(&error), "waiting for the container; trying again");

@@ -117,7 +117,11 @@ impl Course {
         }
         let section = self.section + 1;
         self.asked.insert(phase, Asked::Pending);
-        Ok(Some(Step::Grant { section, phase, plan: self.plan.clone() }))
+        Ok(Some(Step::Grant {
+            section,
+            phase,
+            plan: self.plan.clone(),
+        }))
     }
 
     /// Notes that the server granted a phase: durable there and in the journal.
@@ -149,14 +153,20 @@ impl Course {
         let forward = self.phase.is_none_or(|current| current < phase);
         if self.open || !forward || section != self.section + 1 || !self.allowed.contains(&phase) {
             let before = (self.section, self.phase);
-            return violation(format!("entered {phase:?} as section {section} after {before:?}"));
+            return violation(format!(
+                "entered {phase:?} as section {section} after {before:?}"
+            ));
         }
         let granted = self.asked.get(&phase) == Some(&Asked::Granted);
         if phase.state().needs_grant() && !granted {
             return violation(format!("entered {phase:?} without a grant"));
         }
         (self.section, self.phase, self.open) = (section, Some(phase), true);
-        Ok(if granted { Step::Open { section } } else { Step::Enter { section, phase } })
+        Ok(if granted {
+            Step::Open { section }
+        } else {
+            Step::Enter { section, phase }
+        })
     }
 
     fn leave(&mut self, section: u32, end: u64) -> Result<Step, Violation> {
@@ -200,16 +210,29 @@ mod tests {
     use proptest::prelude::*;
 
     fn left(section: u32) -> Fact {
-        Fact::Left { section, end: 5, exit: PhaseExit::Ok }
+        Fact::Left {
+            section,
+            end: 5,
+            exit: PhaseExit::Ok,
+        }
     }
 
     fn planned() -> Course {
         let mut course = Course::new(RunType::Tracked, Stage::Start);
         for fact in [
-            Fact::Entered { section: 1, phase: Phase::Init },
+            Fact::Entered {
+                section: 1,
+                phase: Phase::Init,
+            },
             left(1),
-            Fact::Entered { section: 2, phase: Phase::Plan },
-            Fact::Planned(PlanSummary { has_changes: true, ..PlanSummary::default() }),
+            Fact::Entered {
+                section: 2,
+                phase: Phase::Plan,
+            },
+            Fact::Planned(PlanSummary {
+                has_changes: true,
+                ..PlanSummary::default()
+            }),
             left(2),
         ] {
             course.on_fact(fact).unwrap();
@@ -219,15 +242,28 @@ mod tests {
 
     #[test]
     fn an_apply_is_entered_only_with_a_grant() {
-        let apply = Fact::Entered { section: 3, phase: Phase::Apply };
+        let apply = Fact::Entered {
+            section: 3,
+            phase: Phase::Apply,
+        };
         assert!(planned().on_fact(apply.clone()).is_err());
         let mut course = planned();
         let asked = course.on_ask(Phase::Apply).unwrap();
-        assert!(matches!(asked, Some(Step::Grant { section: 3, phase: Phase::Apply, plan: Some(_) })));
+        assert!(matches!(
+            asked,
+            Some(Step::Grant {
+                section: 3,
+                phase: Phase::Apply,
+                plan: Some(_)
+            })
+        ));
         assert_eq!(course.on_ask(Phase::Apply).unwrap(), None);
         assert!(planned().on_fact(apply.clone()).is_err());
         course.granted(Phase::Apply);
-        assert_eq!(course.on_fact(apply).unwrap(), Some(Step::Open { section: 3 }));
+        assert_eq!(
+            course.on_fact(apply).unwrap(),
+            Some(Step::Open { section: 3 })
+        );
         assert_eq!(course.unfinished(), Some(3));
     }
 

@@ -81,7 +81,11 @@ impl Job {
 
     /// Packs, seals, signs and stores the workspace.
     async fn park(&self, run: &OpenedRun, seen: &Attended) -> Result<String, ParkError> {
-        let Some(PlanSummary { plan: Some(plan), rendered: Some(rendered), .. }) = seen.course.plan()
+        let Some(PlanSummary {
+            plan: Some(plan),
+            rendered: Some(rendered),
+            ..
+        }) = seen.course.plan()
         else {
             return Err(ParkError::NoPlan);
         };
@@ -91,7 +95,9 @@ impl Job {
         if apply::plan_digest(&dirs.workspace()) != Some(*plan) {
             return Err(ParkError::OtherPlan);
         }
-        let sealed = apply::seal_workspace(&self.host, &dirs).await.map_err(ParkError::Seal)?;
+        let sealed = apply::seal_workspace(&self.host, &dirs)
+            .await
+            .map_err(ParkError::Seal)?;
         let attestation = WorkspaceAttestation {
             v: 1,
             run: lease.run,
@@ -115,11 +121,21 @@ impl Job {
         sealed: &apply::SealedWorkspace,
     ) -> Result<(), ParkError> {
         let narrator = self.shipper.narrator();
-        narrator.say(format!("Storing the sealed workspace ({} KiB).", sealed.bytes.div_ceil(1024)));
+        narrator.say(format!(
+            "Storing the sealed workspace ({} KiB).",
+            sealed.bytes.div_ceil(1024)
+        ));
         let mut backoff = Backoff::default();
         loop {
-            let file = tokio::fs::File::open(sealed.file.path()).await.map_err(ParkError::Read)?;
-            match self.host.session.put_workspace(lease, attestation, file).await {
+            let file = tokio::fs::File::open(sealed.file.path())
+                .await
+                .map_err(ParkError::Read)?;
+            match self
+                .host
+                .session
+                .put_workspace(lease, attestation, file)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_passing() => {
                     let wait = backoff.wait();
@@ -142,20 +158,31 @@ impl Job {
         let digest = Digest::of(&sealed);
         let mut backoff = Backoff::default();
         let stored = loop {
-            match self.host.session.put_errored_state(lease, sealed.clone()).await {
+            match self
+                .host
+                .session
+                .put_errored_state(lease, sealed.clone())
+                .await
+            {
                 Err(error) if error.is_passing() => tokio::time::sleep(backoff.wait()).await,
                 other => break other,
             }
         };
         let note = match stored {
-            Ok(()) => format!("the tool left errored.tfstate; it is stored sealed to the pool key as {digest}"),
-            Err(error) => format!("the tool left errored.tfstate, and it could not be stored: {}", Chain(&error)),
+            Ok(()) => format!(
+                "the tool left errored.tfstate; it is stored sealed to the pool key as {digest}"
+            ),
+            Err(error) => format!(
+                "the tool left errored.tfstate, and it could not be stored: {}",
+                Chain(&error)
+            ),
         };
         self.shipper.narrator().say(note.clone());
         match outcome {
-            Outcome::Failed { reason, message } => {
-                Outcome::Failed { reason, message: format!("{message}; {note}") }
-            }
+            Outcome::Failed { reason, message } => Outcome::Failed {
+                reason,
+                message: format!("{message}; {note}"),
+            },
             other => other,
         }
     }
@@ -165,7 +192,12 @@ impl Job {
         if seen.course.end().is_some() {
             return String::new();
         }
-        let words = self.host.engine.last_words(container, LAST_WORDS).await.unwrap_or_default();
+        let words = self
+            .host
+            .engine
+            .last_words(container, LAST_WORDS)
+            .await
+            .unwrap_or_default();
         String::from_utf8_lossy(&words).into_owned()
     }
 }
@@ -173,7 +205,12 @@ impl Job {
 /// Removes a lease's container, however often it takes; one that is kept is stopped at least.
 pub(super) async fn remove_container(host: &Host, lease: Lease) {
     let launcher = host.session.launcher();
-    let name = Names { launcher, run: lease.run, attempt: lease.attempt }.container();
+    let name = Names {
+        launcher,
+        run: lease.run,
+        attempt: lease.attempt,
+    }
+    .container();
     if host.keep_containers {
         warn!(%name, "kept for inspection (GANTRY_KEEP_CONTAINERS)");
         return;

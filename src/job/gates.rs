@@ -28,7 +28,11 @@ impl OpenedRun {
 
     /// Hides every secret of the payload.
     pub(crate) fn mask(&self) -> Mask {
-        let variables = self.payload.environment.iter().filter(|variable| variable.secret);
+        let variables = self
+            .payload
+            .environment
+            .iter()
+            .filter(|variable| variable.secret);
         let variables = variables.map(|variable| variable.value.expose().as_bytes().to_vec());
         let files = self.payload.files.iter().filter(|file| file.secret);
         let files = files.filter_map(|file| STANDARD.decode(file.content.expose()).ok());
@@ -62,7 +66,10 @@ pub fn accept(host: &Host, sealed: SealedRun, now: i64) -> Result<Accepted, Jour
         Err(error) => return Ok(refusal(error)),
     };
     let claims = verified.claims();
-    let lease = Lease { run: claims.run, attempt: claims.attempt };
+    let lease = Lease {
+        run: claims.run,
+        attempt: claims.attempt,
+    };
     let entry = Entry::accepted(lease, sealed, claims.exp);
     match host.journal.accept(&entry) {
         Ok(()) => Ok(Accepted::New(Box::new(entry))),
@@ -97,7 +104,9 @@ fn verify(
 /// Whom to tell: only what the server signed names a run that can be believed.
 fn refusal(error: EnvelopeError) -> Accepted {
     match error.lease() {
-        Some((run, attempt)) => Accepted::Refused(Lease { run, attempt }, Chain(&error).to_string()),
+        Some((run, attempt)) => {
+            Accepted::Refused(Lease { run, attempt }, Chain(&error).to_string())
+        }
         None => Accepted::Dropped(error),
     }
 }

@@ -14,7 +14,10 @@ pub(super) struct Laps {
 
 impl Laps {
     pub(super) fn start() -> Self {
-        Self { last: Instant::now(), laps: Vec::new() }
+        Self {
+            last: Instant::now(),
+            laps: Vec::new(),
+        }
     }
 
     /// The named gate has just been passed.
@@ -26,8 +29,11 @@ impl Laps {
 
     /// Logs every lap in microseconds.
     pub(super) fn log(&self) {
-        let laps: Vec<_> =
-            self.laps.iter().map(|(gate, time)| format!("{gate}={}", time.as_micros())).collect();
+        let laps: Vec<_> = self
+            .laps
+            .iter()
+            .map(|(gate, time)| format!("{gate}={}", time.as_micros()))
+            .collect();
         info!(gates_us = %laps.join(" "), "container started");
     }
 }

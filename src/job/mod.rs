@@ -170,10 +170,20 @@ async fn drive(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault> {
 async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, Halt> {
     let opened = match gates::reopen(host, &entry) {
         Ok(opened) => opened,
-        Err(message) => return Ok(plain(Outcome::Refused { gate: Gate::Envelope, message })),
+        Err(message) => {
+            return Ok(plain(Outcome::Refused {
+                gate: Gate::Envelope,
+                message,
+            }));
+        }
     };
     let shipper = Shipper::start(host.session.clone(), entry.lease, opened.mask());
-    let mut job = Job { host: host.clone(), entry, stop, shipper };
+    let mut job = Job {
+        host: host.clone(),
+        entry,
+        stop,
+        shipper,
+    };
     let ended = match job.entry.progress.clone() {
         Progress::Started(started) => job.adopt(opened, started).await,
         Progress::Accepted | Progress::Ended { .. } => job.begin(opened).await,
@@ -185,7 +195,9 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
             job.shipper.abandon();
             return Err(Halt::Lost(CallError::lost()));
         }
-        Err(Halt::Stopped(why)) => plain(Outcome::Stopped { message: why.sentence() }),
+        Err(Halt::Stopped(why)) => plain(Outcome::Stopped {
+            message: why.sentence(),
+        }),
         Err(halt) => {
             job.shipper.abandon();
             return Err(halt);
@@ -204,13 +216,20 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
 }
 
 fn plain(outcome: Outcome) -> RunResult {
-    RunResult { outcome, plan: None, image: None, worker: None }
+    RunResult {
+        outcome,
+        plan: None,
+        image: None,
+        worker: None,
+    }
 }
 
 fn closing_line(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded => "Done.".to_owned(),
-        Outcome::Parked { .. } => "The plan waits for a decision; the workspace is sealed and stored.".to_owned(),
+        Outcome::Parked { .. } => {
+            "The plan waits for a decision; the workspace is sealed and stored.".to_owned()
+        }
         Outcome::Refused { message, .. } => format!("Refused: {message}"),
         Outcome::Failed { message, .. } => format!("Failed: {message}"),
         Outcome::Stopped { message } => format!("Stopped: {message}"),
@@ -219,7 +238,9 @@ fn closing_line(outcome: &Outcome) -> String {
 
 /// Writes the end down, tells it, and clears up.
 async fn report(host: &Host, mut entry: Entry, result: RunResult) -> Result<(), Fault> {
-    entry.progress = Progress::Ended { result: Box::new(result.clone()) };
+    entry.progress = Progress::Ended {
+        result: Box::new(result.clone()),
+    };
     host.journal.write(&entry)?;
     match host.session.result(entry.lease, &result).await {
         Ok(taken) => info!(state = %taken.state, counted = taken.counted, "reported"),
@@ -239,15 +260,23 @@ async fn clear(host: &Host, lease: Lease, expires: i64) -> Result<(), Fault> {
     Ok(host.journal.end(lease, until)?)
 }
 
-
 /// Names of containers that carry this launcher's label and belong to none of `leases`.
 pub async fn strangers(host: &Host, leases: &[Lease]) -> Vec<String> {
     let launcher = host.session.launcher();
     let names = |lease: &Lease| {
-        Names { launcher, run: lease.run, attempt: lease.attempt }.container()
+        Names {
+            launcher,
+            run: lease.run,
+            attempt: lease.attempt,
+        }
+        .container()
     };
     let known: Vec<_> = leases.iter().map(names).collect();
-    match host.engine.list(LABEL_LAUNCHER, &launcher.to_string()).await {
+    match host
+        .engine
+        .list(LABEL_LAUNCHER, &launcher.to_string())
+        .await
+    {
         Ok(listed) => {
             let names = listed.into_iter().map(|row| row.name);
             names.filter(|name| !known.contains(name)).collect()

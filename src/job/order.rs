@@ -7,14 +7,19 @@ use gantry_protocol::socket::WorkOrder;
 
 /// A project root that does not stay below the checkout.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the stack's project root `{0}` is not a plain path below the repository; correct it in the stack's settings")]
+#[error(
+    "the stack's project root `{0}` is not a plain path below the repository; correct it in the stack's settings"
+)]
 pub(super) struct BadProjectRoot(String);
 
 /// The worker's order for a payload.
 ///
 /// # Errors
 /// [`BadProjectRoot`].
-pub(super) fn work_order(payload: &RunPayload, spool_budget: u64) -> Result<WorkOrder, BadProjectRoot> {
+pub(super) fn work_order(
+    payload: &RunPayload,
+    spool_budget: u64,
+) -> Result<WorkOrder, BadProjectRoot> {
     Ok(WorkOrder {
         run: payload.run,
         stack: payload.stack.clone(),
@@ -52,7 +57,13 @@ mod tests {
 
     #[test]
     fn a_project_root_stays_below_the_checkout() {
-        for (text, root) in [("", ""), (".", ""), ("./a", "a"), ("a/b/", "a/b"), ("a.b", "a.b")] {
+        for (text, root) in [
+            ("", ""),
+            (".", ""),
+            ("./a", "a"),
+            ("a/b/", "a/b"),
+            ("a.b", "a.b"),
+        ] {
             assert_eq!(project_root(text).as_deref(), Ok(root), "{text}");
         }
         for text in ["..", "a/../b", "/etc", "a//b", "a/./b", "a\0b"] {

@@ -45,16 +45,24 @@ pub(super) enum Verdict {
 /// Decides. Success needs both words; anything that does not fit is a failure that says what was seen.
 pub(super) fn verdict(known: &Known<'_>) -> Verdict {
     if let Some(EndedByUs::Distrusted(why)) = known.ended_by_us {
-        let message = format!("the launcher ended the container: {why}{}", left_behind(known));
-        return Verdict::Report(Outcome::Failed { reason: FailReason::Internal, message });
+        let message = format!(
+            "the launcher ended the container: {why}{}",
+            left_behind(known)
+        );
+        return Verdict::Report(Outcome::Failed {
+            reason: FailReason::Internal,
+            message,
+        });
     }
-    let agreed = known.end.filter(|end| i64::from(end.exit_code()) == known.exit.code);
+    let agreed = known
+        .end
+        .filter(|end| i64::from(end.exit_code()) == known.exit.code);
     match agreed {
         Some(WorkerEnd::Parked) => Verdict::Park,
         Some(WorkerEnd::Succeeded) => Verdict::Report(Outcome::Succeeded),
-        Some(WorkerEnd::Stopped { message }) => {
-            Verdict::Report(Outcome::Stopped { message: message.clone() })
-        }
+        Some(WorkerEnd::Stopped { message }) => Verdict::Report(Outcome::Stopped {
+            message: message.clone(),
+        }),
         Some(WorkerEnd::Failed { kind, message }) => {
             let (reason, message) = (reason(*kind), message.clone());
             Verdict::Report(Outcome::Failed { reason, message })
@@ -84,25 +92,49 @@ fn left_behind(known: &Known<'_>) -> &'static str {
 
 fn lost(known: &Known<'_>) -> Outcome {
     let left = left_behind(known);
-    let during = known.phase.map(|phase| format!(" during {}", phase.state())).unwrap_or_default();
+    let during = known
+        .phase
+        .map(|phase| format!(" during {}", phase.state()))
+        .unwrap_or_default();
     if let Some(EndedByUs::Stopped(why)) = known.ended_by_us {
-        return Outcome::Stopped { message: format!("the container was killed{during}: {why}{left}") };
+        return Outcome::Stopped {
+            message: format!("the container was killed{during}: {why}{left}"),
+        };
     }
     if known.exit.oom_killed {
         let limit = known.memory >> 20;
-        let message = format!("the container ran out of memory{during}: its limit is {limit} MiB (GANTRY_RUN_MEMORY_MB){left}");
-        return Outcome::Failed { reason: FailReason::OutOfMemory, message };
+        let message = format!(
+            "the container ran out of memory{during}: its limit is {limit} MiB (GANTRY_RUN_MEMORY_MB){left}"
+        );
+        return Outcome::Failed {
+            reason: FailReason::OutOfMemory,
+            message,
+        };
     }
     let code = known.exit.code;
     let said = match known.end {
-        Some(end) => format!("the worker's last word was {end:?}, but its container ended with code {code}"),
+        Some(end) => {
+            format!("the worker's last word was {end:?}, but its container ended with code {code}")
+        }
         None => format!("the container ended with code {code} without the worker's last word"),
     };
-    let error = known.exit.error.as_deref().map(|e| format!("; Docker says: {e}")).unwrap_or_default();
+    let error = known
+        .exit
+        .error
+        .as_deref()
+        .map(|e| format!("; Docker says: {e}"))
+        .unwrap_or_default();
     let words = known.last_words.trim();
-    let words = if words.is_empty() { String::new() } else { format!("; it printed: {words}") };
+    let words = if words.is_empty() {
+        String::new()
+    } else {
+        format!("; it printed: {words}")
+    };
     let message = format!("{said}{during}{error}{words}{left}");
-    Outcome::Failed { reason: FailReason::ContainerLost, message }
+    Outcome::Failed {
+        reason: FailReason::ContainerLost,
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +142,12 @@ mod tests {
     use super::*;
 
     fn exit(code: i64) -> Exit {
-        Exit { code, oom_killed: false, error: None, finished_at: String::new() }
+        Exit {
+            code,
+            oom_killed: false,
+            error: None,
+            finished_at: String::new(),
+        }
     }
 
     fn known<'a>(end: Option<&'a WorkerEnd>, exit: &'a Exit) -> Known<'a> {
@@ -136,8 +173,16 @@ mod tests {
     fn both_words_have_to_agree() {
         let (done, parked) = (WorkerEnd::Succeeded, WorkerEnd::Parked);
         assert_eq!(verdict(&known(Some(&parked), &exit(10))), Verdict::Park);
-        assert_eq!(verdict(&known(Some(&done), &exit(0))), Verdict::Report(Outcome::Succeeded));
-        for (end, code) in [(Some(&done), 137), (Some(&done), 10), (Some(&parked), 0), (None, 0)] {
+        assert_eq!(
+            verdict(&known(Some(&done), &exit(0))),
+            Verdict::Report(Outcome::Succeeded)
+        );
+        for (end, code) in [
+            (Some(&done), 137),
+            (Some(&done), 10),
+            (Some(&parked), 0),
+            (None, 0),
+        ] {
             let (reason, message) = failure(verdict(&known(end, &exit(code))));
             assert_eq!(reason, FailReason::ContainerLost);
             assert!(message.contains(&format!("code {code}")), "{message}");
@@ -151,12 +196,18 @@ mod tests {
         out.oom_killed = true;
         let (reason, message) = failure(verdict(&known(None, &out)));
         assert_eq!(reason, FailReason::OutOfMemory);
-        assert!(message.contains("64 MiB") && message.contains("GANTRY_RUN_MEMORY_MB"), "{message}");
+        assert!(
+            message.contains("64 MiB") && message.contains("GANTRY_RUN_MEMORY_MB"),
+            "{message}"
+        );
         let killed = exit(137);
         let mut ours = known(None, &killed);
         let stopped = EndedByUs::Stopped("a person stopped the run".into());
         ours.ended_by_us = Some(&stopped);
-        assert!(matches!(verdict(&ours), Verdict::Report(Outcome::Stopped { .. })));
+        assert!(matches!(
+            verdict(&ours),
+            Verdict::Report(Outcome::Stopped { .. })
+        ));
         let distrusted = EndedByUs::Distrusted("two ends".into());
         let (done, fine) = (WorkerEnd::Succeeded, exit(0));
         let mut liar = known(Some(&done), &fine);

@@ -45,7 +45,11 @@ impl Job {
     pub(super) async fn begin(&mut self, run: OpenedRun) -> Result<RunResult, Halt> {
         if let Some(container) = self.find().await? {
             // Created, but the journal's next entry was never written: it never started.
-            self.host.engine.remove(&container).await.map_err(|error| refused(Gate::Container, &error))?;
+            self.host
+                .engine
+                .remove(&container)
+                .await
+                .map_err(|error| refused(Gate::Container, &error))?;
         }
         let mut laps = Laps::start();
         let ready = self.ready(&run, &mut laps).await?;
@@ -74,7 +78,11 @@ impl Job {
     }
 
     /// A lease whose container may exist: it goes on as if this process had started it.
-    pub(super) async fn adopt(&mut self, run: OpenedRun, started: Started) -> Result<RunResult, Halt> {
+    pub(super) async fn adopt(
+        &mut self,
+        run: OpenedRun,
+        started: Started,
+    ) -> Result<RunResult, Halt> {
         let Some(container) = self.find().await? else {
             return self.begin_again(run, started).await;
         };
@@ -83,9 +91,14 @@ impl Job {
         if view.status == ContainerStatus::Created {
             return self.begin_again(run, started).await;
         }
-        self.shipper.narrator().say("The launcher was restarted; it adopted the running container.");
+        self.shipper
+            .narrator()
+            .say("The launcher was restarted; it adopted the running container.");
         info!("container adopted");
-        let dirs = self.host.data.run(self.entry.lease.run, self.entry.lease.attempt);
+        let dirs = self
+            .host
+            .data
+            .run(self.entry.lease.run, self.entry.lease.attempt);
         let expect = match started.session {
             Some(SessionRecord { key, given: true }) => Expect::Known(key),
             Some(SessionRecord { key, given: false }) => {
@@ -132,8 +145,18 @@ impl Job {
         let order = Box::new(self.order(run)?);
         let spec = self.spec(&dirs, &image, &worker)?;
         let image = image.by_digest();
-        let started = Started { image, worker: worker.digest, session: None, grants: Vec::new() };
-        Ok(Ready { spec, dirs, order, started })
+        let started = Started {
+            image,
+            worker: worker.digest,
+            session: None,
+            grants: Vec::new(),
+        };
+        Ok(Ready {
+            spec,
+            dirs,
+            order,
+            started,
+        })
     }
 
     /// The image gate. An apply runs in exactly the image that planned.
@@ -143,7 +166,9 @@ impl Job {
         attestation: Option<&WorkspaceAttestation>,
     ) -> Result<PulledImage, Halt> {
         let asked = attestation.map(|attestation| attestation.image.as_str());
-        let asked = asked.or(run.payload().image.as_deref()).or(self.host.default_image.as_deref());
+        let asked = asked
+            .or(run.payload().image.as_deref())
+            .or(self.host.default_image.as_deref());
         let Some(asked) = asked else {
             let why = "the stack names no runner image, and SPACELIFT_DEFAULT_RUNNER_IMAGE is not set on this launcher";
             return Err(Halt::Refused(Gate::Image, why.to_owned()));
@@ -158,7 +183,11 @@ impl Job {
         let images = &self.host.images;
         let resolved = images.resolve(admitted, credentials).await;
         let resolved = resolved.map_err(|error| refused(Gate::Image, &error))?;
-        narrator.say(format!("Image {} is {}.", resolved.reference(), resolved.digest()));
+        narrator.say(format!(
+            "Image {} is {}.",
+            resolved.reference(),
+            resolved.digest()
+        ));
         let mut say = |line| narrator.say(line);
         let pulled = images.pull(resolved, PULL, &mut say).await;
         let pulled = pulled.map_err(|error| refused(Gate::Pull, &error))?;
@@ -170,7 +199,9 @@ impl Job {
     async fn worker(&self) -> Result<Worker, Halt> {
         let worker = self.host.workers.ready().await;
         let worker = worker.map_err(|error| refused(Gate::Worker, &error))?;
-        self.shipper.narrator().say(format!("Worker {} ({}).", worker.version, worker.digest));
+        self.shipper
+            .narrator()
+            .say(format!("Worker {} ({}).", worker.version, worker.digest));
         Ok(worker)
     }
 
@@ -179,7 +210,10 @@ impl Job {
         let (data, lease) = (&self.host.data, self.entry.lease);
         let old = data.run(lease.run, lease.attempt);
         if let Some(leftover) = data.remove_run(&old).first() {
-            let why = format!("`{}` of an earlier start is in the way: {}", leftover.path, leftover.reason);
+            let why = format!(
+                "`{}` of an earlier start is in the way: {}",
+                leftover.path, leftover.reason
+            );
             return Err(Halt::Refused(Gate::Workspace, why));
         }
         let made = data.create_run(lease.run, lease.attempt);
@@ -193,14 +227,23 @@ impl Job {
         attestation: Option<&WorkspaceAttestation>,
     ) -> Result<(), Halt> {
         if let Some(attestation) = attestation {
-            self.shipper.narrator().say("Restoring the workspace of the plan.");
+            self.shipper
+                .narrator()
+                .say("Restoring the workspace of the plan.");
             let restored = apply::restore(&self.host, self.entry.lease, dirs, attestation).await;
             return restored.map_err(|error| refused(Gate::Workspace, &error));
         }
         self.fetch(run, dirs).await?;
         let files = run.payload().files.iter();
-        let files = files.map(|file| LaidFile { path: &file.path, content: &file.content });
-        let laid = lay_files(&dirs.workspace(), &files.collect::<Vec<_>>(), self.host.data.owner());
+        let files = files.map(|file| LaidFile {
+            path: &file.path,
+            content: &file.content,
+        });
+        let laid = lay_files(
+            &dirs.workspace(),
+            &files.collect::<Vec<_>>(),
+            self.host.data.owner(),
+        );
         laid.map_err(|error| refused(Gate::Workspace, &error))
     }
 
@@ -214,11 +257,17 @@ impl Job {
             credentials: source.credentials.as_ref(),
         };
         let target = dirs.workspace().join("source");
-        let places = Places { home: &dirs.home(), target: &target };
+        let places = Places {
+            home: &dirs.home(),
+            target: &target,
+        };
         let fetched = self.host.fetcher.fetch(&request, places).await;
         let fetched = fetched.map_err(|error| refused(Gate::Workspace, &error))?;
         let (name, commit) = (&source.repository, &fetched.commit);
-        self.shipper.narrator().say(format!("Source {name} at {commit}: {} files.", fetched.files));
+        self.shipper.narrator().say(format!(
+            "Source {name} at {commit}: {} files.",
+            fetched.files
+        ));
         Ok(())
     }
 
@@ -227,9 +276,15 @@ impl Job {
         order.map_err(|error| refused(Gate::Workspace, &error))
     }
 
-    fn spec(&self, dirs: &RunDirs, image: &PulledImage, worker: &Worker) -> Result<ContainerSpec, Halt> {
+    fn spec(
+        &self,
+        dirs: &RunDirs,
+        image: &PulledImage,
+        worker: &Worker,
+    ) -> Result<ContainerSpec, Halt> {
         let put = |name: &str, content: &[u8]| -> Result<PathBuf, Halt> {
-            dirs.put_file(name, content).map_err(|error| refused(Gate::Workspace, &error))
+            dirs.put_file(name, content)
+                .map_err(|error| refused(Gate::Workspace, &error))
         };
         let accounts = match accounts(image.passwd(), image.group()) {
             Accounts::InImage => None,
@@ -244,21 +299,37 @@ impl Job {
             worker: worker.path.clone(),
             accounts,
         };
-        Ok(container_spec(&self.host.policy, &mounts, image, &self.names()))
+        Ok(container_spec(
+            &self.host.policy,
+            &mounts,
+            image,
+            &self.names(),
+        ))
     }
 
     fn names(&self) -> Names {
         let lease = self.entry.lease;
-        Names { launcher: self.host.session.launcher(), run: lease.run, attempt: lease.attempt }
+        Names {
+            launcher: self.host.session.launcher(),
+            run: lease.run,
+            attempt: lease.attempt,
+        }
     }
 
     /// The container under this lease's name, if there is one.
     async fn find(&self) -> Result<Option<ContainerId>, Halt> {
         let mut backoff = crate::backoff::Backoff::default();
         loop {
-            match self.host.engine.inspect_named(&self.names().container()).await {
+            match self
+                .host
+                .engine
+                .inspect_named(&self.names().container())
+                .await
+            {
                 Ok(view) => return Ok(Some(view.id)),
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => return Ok(None),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => {
+                    return Ok(None);
+                }
                 Err(error) if error.is_transient() => tokio::time::sleep(backoff.wait()).await,
                 Err(error) => return Err(refused(Gate::Container, &error)),
             }

@@ -16,7 +16,11 @@ pub(super) enum Reported {
     /// The server knows this section.
     Known { section: u32 },
     /// The server's answer to a grant request.
-    Answer { section: u32, phase: Phase, answer: GrantAnswer },
+    Answer {
+        section: u32,
+        phase: Phase,
+        answer: GrantAnswer,
+    },
     /// The server refused for good.
     Refused(CallError),
 }
@@ -49,12 +53,19 @@ impl Reporter {
                 }
             }
         });
-        Self { steps: Some(steps), reports, task }
+        Self {
+            steps: Some(steps),
+            reports,
+            task,
+        }
     }
 
     /// Queues a step that the server has to hear of.
     pub(super) fn report(&self, step: Step) {
-        let steps = self.steps.as_ref().expect("invariant: nothing is reported after the finish");
+        let steps = self
+            .steps
+            .as_ref()
+            .expect("invariant: nothing is reported after the finish");
         // The task ends early only when nobody receives its reports.
         let _ = steps.send(step);
     }
@@ -68,13 +79,31 @@ impl Reporter {
 async fn report(session: &Session, lease: Lease, step: Step) -> Option<Reported> {
     let report = match step {
         Step::Enter { section, phase } => {
-            let enter = EnterPhase { section, state: phase.state() };
-            session.enter(lease, &enter).await.map(|_| Reported::Known { section })
+            let enter = EnterPhase {
+                section,
+                state: phase.state(),
+            };
+            session
+                .enter(lease, &enter)
+                .await
+                .map(|_| Reported::Known { section })
         }
-        Step::Grant { section, phase, plan } => {
-            let request = GrantRequest { section, state: phase.state(), plan };
+        Step::Grant {
+            section,
+            phase,
+            plan,
+        } => {
+            let request = GrantRequest {
+                section,
+                state: phase.state(),
+                plan,
+            };
             let answer = session.grant(lease, &request).await;
-            answer.map(|answer| Reported::Answer { section, phase, answer })
+            answer.map(|answer| Reported::Answer {
+                section,
+                phase,
+                answer,
+            })
         }
         Step::Open { .. } | Step::Close { .. } => return None,
     };

@@ -55,7 +55,9 @@ pub enum WorkerError {
         arch: &'static str,
     },
     /// Signed, but older than what has run.
-    #[error("the server offers worker {offered}, older than {newest}, which has run here; a downgrade is refused (remove `{floor}` to allow it)")]
+    #[error(
+        "the server offers worker {offered}, older than {newest}, which has run here; a downgrade is refused (remove `{floor}` to allow it)"
+    )]
     Downgrade {
         /// Offered version.
         offered: Version,
@@ -104,15 +106,30 @@ pub struct WorkerBinaries {
 
 impl WorkerBinaries {
     /// `store` keeps executables by digest; `floor` is the file that remembers the newest.
-    pub fn new(session: Arc<Session>, trust: Vec<EdPublic>, store: WorkerStore, floor: PathBuf) -> Self {
-        Self { session, trust, store, floor, fetching: Mutex::new(()) }
+    pub fn new(
+        session: Arc<Session>,
+        trust: Vec<EdPublic>,
+        store: WorkerStore,
+        floor: PathBuf,
+    ) -> Self {
+        Self {
+            session,
+            trust,
+            store,
+            floor,
+            fetching: Mutex::new(()),
+        }
     }
 
     /// The executable for a run that starts now.
     pub(crate) async fn ready(&self) -> Result<Worker, WorkerError> {
         let _alone = self.fetching.lock().await;
         let newest = self.newest()?;
-        match self.session.worker_manifest(std::env::consts::ARCH, &self.trust).await {
+        match self
+            .session
+            .worker_manifest(std::env::consts::ARCH, &self.trust)
+            .await
+        {
             Ok(manifest) => self.offered(manifest, newest).await,
             Err(error) => match newest {
                 Some(cached) => {
@@ -140,8 +157,10 @@ impl WorkerBinaries {
         }
         let worker = self.verified(&offered)?;
         let note = serde_json::to_vec(&offered).expect("invariant: plain data serialises");
-        durable::replace(&self.floor, &note)
-            .map_err(|source| WorkerError::Notes { path: self.floor.clone(), source })?;
+        durable::replace(&self.floor, &note).map_err(|source| WorkerError::Notes {
+            path: self.floor.clone(),
+            source,
+        })?;
         Ok(worker)
     }
 
@@ -164,13 +183,22 @@ impl WorkerBinaries {
     /// Re-hashes before each use: what is mounted is what was signed for.
     fn verified(&self, newest: &Newest) -> Result<Worker, WorkerError> {
         let path = self.store.verified(newest.sha256)?;
-        Ok(Worker { digest: newest.sha256, path, version: newest.version.to_string() })
+        Ok(Worker {
+            digest: newest.sha256,
+            path,
+            version: newest.version.to_string(),
+        })
     }
 
     fn newest(&self) -> Result<Option<Newest>, WorkerError> {
-        let notes = |source| WorkerError::Notes { path: self.floor.clone(), source };
+        let notes = |source| WorkerError::Notes {
+            path: self.floor.clone(),
+            source,
+        };
         match fs::read(&self.floor) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| notes(e.into())),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|e| notes(e.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(notes(error)),
         }
@@ -191,7 +219,10 @@ fn check(
 ) -> Result<Newest, WorkerError> {
     let arch = std::env::consts::ARCH;
     if manifest.product != PRODUCT || manifest.arch != arch || manifest.size > MAX_WORKER {
-        let found = format!("{} on {} ({} bytes)", manifest.product, manifest.arch, manifest.size);
+        let found = format!(
+            "{} on {} ({} bytes)",
+            manifest.product, manifest.arch, manifest.size
+        );
         return Err(WorkerError::Other { found, arch });
     }
     let offered: Version = manifest
@@ -204,7 +235,10 @@ fn check(
             newest: newest.version.clone(),
             floor: floor.to_owned(),
         }),
-        _ => Ok(Newest { version: offered, sha256: manifest.sha256 }),
+        _ => Ok(Newest {
+            version: offered,
+            sha256: manifest.sha256,
+        }),
     }
 }
 
@@ -224,7 +258,10 @@ mod tests {
     }
 
     fn verdict(manifest: &WorkerManifest) -> Result<Newest, WorkerError> {
-        let newest = Newest { version: Version::new(1, 2, 3), sha256: Digest::of(b"1.2.3") };
+        let newest = Newest {
+            version: Version::new(1, 2, 3),
+            sha256: Digest::of(b"1.2.3"),
+        };
         check(manifest, Some(&newest), Path::new("/floor"))
     }
 
@@ -234,9 +271,18 @@ mod tests {
             assert!(verdict(&manifest(fine)).is_ok(), "{fine}");
         }
         for older in ["1.2.2", "0.9.0", "1.2.3-rc.1"] {
-            assert!(matches!(verdict(&manifest(older)), Err(WorkerError::Downgrade { .. })), "{older}");
+            assert!(
+                matches!(
+                    verdict(&manifest(older)),
+                    Err(WorkerError::Downgrade { .. })
+                ),
+                "{older}"
+            );
         }
-        assert!(matches!(verdict(&manifest("latest")), Err(WorkerError::Version(_))));
+        assert!(matches!(
+            verdict(&manifest("latest")),
+            Err(WorkerError::Version(_))
+        ));
         let mut other = manifest("2.0.0");
         other.product = "gantry-launcher".into();
         assert!(matches!(verdict(&other), Err(WorkerError::Other { .. })));

@@ -43,7 +43,14 @@ pub(super) async fn serve(
     let welcome = match greet(&hello.message, shared) {
         Ok(welcome) => welcome,
         Err(reason) => {
-            write(&mut stream, &FromLauncher::Refused { reason: reason.to_owned() }.into()).await?;
+            write(
+                &mut stream,
+                &FromLauncher::Refused {
+                    reason: reason.to_owned(),
+                }
+                .into(),
+            )
+            .await?;
             return Err(ConnectionError::Refused(reason));
         }
     };
@@ -101,7 +108,8 @@ fn greet(hello: &FromWorker, shared: &Shared) -> Result<FromLauncher, &'static s
 async fn journaled(session: Digest, shared: &Shared) -> Result<(), ConnectionError> {
     let (go, gone) = oneshot::channel();
     let _ = shared.events.send(Event::Connected { session, go });
-    gone.await.map_err(|_| ConnectionError::Refused("the run has ended"))
+    gone.await
+        .map_err(|_| ConnectionError::Refused("the run has ended"))
 }
 
 /// Digests are compared, not keys: timing tells nothing about the key.

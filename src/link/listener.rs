@@ -8,16 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use gantry_protocol::ids::Digest;
-use gantry_protocol::socket::WorkOrder;
+use gantry_protocol::socket::{SOCKET_NAME, WorkOrder};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::debug;
 
 use super::{Door, Event, Handle, Shared, Standing, connection};
-
-/// Name of the socket within the launcher-owned directory.
-pub(super) const SOCKET: &str = "launcher.sock";
 
 /// Connections that have not proved themselves yet: more than these wait in the kernel's queue.
 const UNPROVED: usize = 8;
@@ -57,12 +54,12 @@ pub enum Expect {
     Known(Digest),
 }
 
-/// Binds `dir`/[`SOCKET`] for the group `gid` and starts to accept.
+/// Binds `dir`/[`SOCKET_NAME`] for the group `gid` and starts to accept.
 ///
 /// # Errors
 /// [`LinkError`].
 pub fn listen(dir: &Path, gid: u32, expect: Expect) -> Result<Link, LinkError> {
-    let path = dir.join(SOCKET);
+    let path = dir.join(SOCKET_NAME);
     let listener = bind(dir, gid).map_err(|source| LinkError { path, source })?;
     let (events, receiver) = mpsc::unbounded_channel();
     let door = match expect {
@@ -87,7 +84,10 @@ pub fn listen(dir: &Path, gid: u32, expect: Expect) -> Result<Link, LinkError> {
 /// Through the directory's descriptor, so that a long data directory does not exceed a socket name.
 fn bind(dir: &Path, gid: u32) -> io::Result<UnixListener> {
     let directory = fs::File::open(dir)?;
-    let short = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()));
+    let short = PathBuf::from(format!(
+        "/proc/self/fd/{}/{SOCKET_NAME}",
+        directory.as_raw_fd()
+    ));
     match fs::remove_file(&short) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

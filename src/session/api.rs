@@ -146,7 +146,9 @@ impl Session {
         let request = self
             .authorised(Method::GET, &path(lease, "workspace"))
             .await?;
-        let response = self.noted(self.transport.send(request.timeout(TRANSFER)).await)?;
+        let response = self
+            .settle(self.transport.send(request.timeout(TRANSFER)).await)
+            .await?;
         let header = response.headers().get(workspace::HEADER);
         let attestation = header
             .and_then(|value| value.to_str().ok())
@@ -213,7 +215,7 @@ impl Session {
                     Some(gantry_protocol::control::ProblemCode::StaleAttempt)
                 );
             if about_us || !for_the_tool {
-                return self.noted(Err(refused));
+                return self.settle(Err(refused)).await;
             }
         } else if !for_the_tool {
             let endpoint = self.transport.endpoint().to_owned();
@@ -242,7 +244,9 @@ impl Session {
         let request = self
             .authorised(Method::GET, &format!("/v1/worker/{arch}"))
             .await?;
-        let (_, body) = self.noted(self.transport.bytes(request, 64 << 10).await)?;
+        let (_, body) = self
+            .settle(self.transport.bytes(request, 64 << 10).await)
+            .await?;
         Ok(jws::verify_ed(String::from_utf8_lossy(&body).trim(), keys))
     }
 
@@ -253,7 +257,7 @@ impl Session {
     pub async fn worker(&self, arch: &str, digest: Digest) -> Asked<Response> {
         let path = format!("/v1/worker/{arch}/{digest}");
         let request = self.authorised(Method::GET, &path).await?.timeout(TRANSFER);
-        self.noted(self.transport.send(request).await)
+        self.settle(self.transport.send(request).await).await
     }
 
     async fn authorised(&self, method: Method, path: &str) -> Asked<RequestBuilder> {

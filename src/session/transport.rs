@@ -59,8 +59,14 @@ impl CallError {
     /// The server said by itself that a lease is no longer ours.
     pub(crate) fn lost() -> Self {
         let message = "the lease is no longer this launcher's".to_owned();
-        let problem = Problem { code: ProblemCode::StaleAttempt, message };
-        Self::Refused { endpoint: "(lease renewal)".to_owned(), problem }
+        let problem = Problem {
+            code: ProblemCode::StaleAttempt,
+            message,
+        };
+        Self::Refused {
+            endpoint: "(lease renewal)".to_owned(),
+            problem,
+        }
     }
 
     /// The refusal's code, if it is one.
@@ -89,7 +95,10 @@ impl CallError {
     /// Whether the server says that this lease is not ours (any more): leave no trace.
     pub fn is_lost_lease(&self) -> bool {
         self.final_code().is_some()
-            || matches!(self.code(), Some(ProblemCode::StaleAttempt | ProblemCode::NotFound))
+            || matches!(
+                self.code(),
+                Some(ProblemCode::StaleAttempt | ProblemCode::NotFound)
+            )
     }
 
     /// Whether the server's log is at another offset than the request assumed.

@@ -67,7 +67,10 @@ impl Shipper {
             spool: None,
             finishing: false,
         };
-        Self { commands, task: tokio::spawn(work.run()) }
+        Self {
+            commands,
+            task: tokio::spawn(work.run()),
+        }
     }
 
     /// Writes lines into the launcher's own section.
@@ -101,7 +104,9 @@ impl Shipper {
     /// What the server refused for good.
     pub async fn finish(self) -> Result<(), CallError> {
         self.tell(Command::Finish);
-        self.task.await.expect("invariant: the shipper's task is neither aborted nor panics")
+        self.task
+            .await
+            .expect("invariant: the shipper's task is neither aborted nor panics")
     }
 
     /// Ends at once: the lease is no longer ours.
@@ -127,9 +132,18 @@ impl Store {
         Ok(self.session.log_stored(self.lease, section).await?.offset)
     }
 
-    async fn put(&self, section: u32, range: (u64, u64), masked: Vec<u8>) -> Result<u64, CallError> {
+    async fn put(
+        &self,
+        section: u32,
+        range: (u64, u64),
+        masked: Vec<u8>,
+    ) -> Result<u64, CallError> {
         let masked = Bytes::from(masked);
-        Ok(self.session.store_log(self.lease, section, range, masked).await?.offset)
+        Ok(self
+            .session
+            .store_log(self.lease, section, range, masked)
+            .await?
+            .offset)
     }
 }
 
@@ -181,7 +195,9 @@ impl Work {
     }
 
     fn section(&mut self, number: u32) -> &mut Section {
-        self.sections.entry(number).or_insert_with(|| Section::new(number))
+        self.sections
+            .entry(number)
+            .or_insert_with(|| Section::new(number))
     }
 
     /// The launcher's own lines: masked line by line, for none is ever half written.
@@ -202,8 +218,12 @@ impl Work {
 
     /// One step of the oldest section; whether there may be more to do at once.
     async fn worker_sections(&mut self) -> Result<bool, CallError> {
-        let Some((spool, worker)) = &mut self.spool else { return Ok(false) };
-        let Some(mut first) = self.sections.first_entry() else { return Ok(false) };
+        let Some((spool, worker)) = &mut self.spool else {
+            return Ok(false);
+        };
+        let Some(mut first) = self.sections.first_entry() else {
+            return Ok(false);
+        };
         match first.get_mut().step(spool, &self.mask, &self.store).await? {
             Stepped::Stored(offset) => {
                 let (number, left) = (*first.key(), first.get().is_left());

@@ -47,7 +47,12 @@ struct Position {
 
 impl Section {
     pub(super) fn new(number: u32) -> Self {
-        Self { number, open: false, end: End::Unknown, at: None }
+        Self {
+            number,
+            open: false,
+            end: End::Unknown,
+            at: None,
+        }
     }
 
     /// Whether the worker has left it: its last segment may go too.
@@ -95,11 +100,13 @@ impl Section {
         mask: &Mask,
         store: &Store,
     ) -> Result<Stepped, CallError> {
-        let read = spool.log(self.number, at.read, CHUNK).unwrap_or_else(|error| {
-            // Something else stands in a segment's place: what can't be read is a gap at the section's end.
-            warn!(section = self.number, error = %Chain(&error), "the log can't be read");
-            LogRead::Nothing
-        });
+        let read = spool
+            .log(self.number, at.read, CHUNK)
+            .unwrap_or_else(|error| {
+                // Something else stands in a segment's place: what can't be read is a gap at the section's end.
+                warn!(section = self.number, error = %Chain(&error), "the log can't be read");
+                LogRead::Nothing
+            });
         match read {
             LogRead::Bytes(bytes) => {
                 at.read += bytes.len() as u64;
@@ -155,6 +162,10 @@ impl Section {
 
 impl Position {
     fn from_server(stored: u64, mask: &Mask) -> Self {
-        Self { read: stored, stored, mask: mask.stream(stored) }
+        Self {
+            read: stored,
+            stored,
+            mask: mask.stream(stored),
+        }
     }
 }

@@ -44,8 +44,17 @@ impl Inbox {
     pub(super) fn start(session: Arc<Session>) -> Self {
         let (wish, wishes) = watch::channel(Wish::default());
         let (sender, messages) = mpsc::channel(1);
-        let poller = Poller { session, wishes, sender, told: wish.clone() };
-        Self { wish, messages, task: tokio::spawn(poller.run()) }
+        let poller = Poller {
+            session,
+            wishes,
+            sender,
+            told: wish.clone(),
+        };
+        Self {
+            wish,
+            messages,
+            task: tokio::spawn(poller.run()),
+        }
     }
 
     /// How many runs would be taken now. A change cuts a waiting poll short.
@@ -68,17 +77,26 @@ impl Inbox {
     /// gone and waits for the lease to expire. A server that is away learns it that way.
     pub(super) async fn leave(&self, session: &Session) {
         let acknowledge = self.wish.borrow().acknowledge.iter().copied().collect();
-        let poll = Poll { acknowledge, free_slots: 0, wait_seconds: 0 };
+        let poll = Poll {
+            acknowledge,
+            free_slots: 0,
+            wait_seconds: 0,
+        };
         match tokio::time::timeout(LEAVE, session.poll(&poll)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => warn!(error = %Chain(&error), "the server could not be told that this launcher ends"),
+            Ok(Err(error)) => {
+                warn!(error = %Chain(&error), "the server could not be told that this launcher ends")
+            }
             Err(_) => warn!("the server could not be told in time that this launcher ends"),
         }
     }
 
     /// The next message.
     pub(super) async fn next(&mut self) -> Message {
-        self.messages.recv().await.expect("invariant: the poller lives as long as the inbox")
+        self.messages
+            .recv()
+            .await
+            .expect("invariant: the poller lives as long as the inbox")
     }
 }
 
@@ -126,7 +144,9 @@ impl Poller {
 
     fn acknowledged(&mut self, wish: &Wish) {
         self.told.send_if_modified(|current| {
-            current.acknowledge.retain(|id| !wish.acknowledge.contains(id));
+            current
+                .acknowledge
+                .retain(|id| !wish.acknowledge.contains(id));
             false
         });
     }

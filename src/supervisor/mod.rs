@@ -101,7 +101,10 @@ impl Supervisor {
                 Ok(())
             }
             Content::Unknown => {
-                warn!(id, "a message of a kind that this launcher does not know; left alone");
+                warn!(
+                    id,
+                    "a message of a kind that this launcher does not know; left alone"
+                );
                 Ok(())
             }
         };
@@ -119,12 +122,22 @@ impl Supervisor {
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         match job::accept(&self.host, sealed, now)? {
             Accepted::New(entry) => self.start(*entry, Duration::ZERO),
-            Accepted::Again(lease) => info!(run = %lease.run, attempt = %lease.attempt, "delivered again; nothing to do"),
+            Accepted::Again(lease) => {
+                info!(run = %lease.run, attempt = %lease.attempt, "delivered again; nothing to do")
+            }
             Accepted::Dropped(error) => error!(error = %Chain(&error), "a run envelope is refused"),
             Accepted::Refused(lease, message) => {
                 error!(run = %lease.run, %message, "a run envelope is refused");
-                let outcome = Outcome::Refused { gate: Gate::Envelope, message };
-                let result = RunResult { outcome, plan: None, image: None, worker: None };
+                let outcome = Outcome::Refused {
+                    gate: Gate::Envelope,
+                    message,
+                };
+                let result = RunResult {
+                    outcome,
+                    plan: None,
+                    image: None,
+                    worker: None,
+                };
                 let host = self.host.clone();
                 tokio::spawn(async move {
                     if let Err(error) = host.session.result(lease, &result).await {
@@ -198,7 +211,9 @@ impl Supervisor {
                     self.stop(lease, StopReason::Lost);
                 }
             }
-            Err(error) => warn!(error = %Chain(&error), "leases could not be renewed; trying again"),
+            Err(error) => {
+                warn!(error = %Chain(&error), "leases could not be renewed; trying again")
+            }
         }
     }
 
@@ -231,8 +246,12 @@ fn key(lease: Lease) -> (String, u32) {
 fn say(urgency: Urgency) {
     match urgency {
         Urgency::Running => {}
-        Urgency::Drain => info!("draining: finishing what runs, taking nothing new; signal again to stop runs"),
-        Urgency::Cancel => warn!("stopping runs with grace; signal again to leave them to the next process"),
+        Urgency::Drain => {
+            info!("draining: finishing what runs, taking nothing new; signal again to stop runs")
+        }
+        Urgency::Cancel => {
+            warn!("stopping runs with grace; signal again to leave them to the next process")
+        }
         Urgency::Leave => warn!("leaving at once; containers stay for the next process"),
     }
 }
@@ -240,11 +259,15 @@ fn say(urgency: Urgency) {
 fn shut_out(code: ProblemCode) -> Exit {
     match code {
         ProblemCode::Fenced => {
-            error!("a newer process uses this launcher's identity; this one ends and touches nothing");
+            error!(
+                "a newer process uses this launcher's identity; this one ends and touches nothing"
+            );
             Exit::Fenced
         }
         ProblemCode::Quarantined => {
-            error!("two processes use this launcher's identity: both are quarantined until an administrator clears it");
+            error!(
+                "two processes use this launcher's identity: both are quarantined until an administrator clears it"
+            );
             Exit::Refused
         }
         _ => {

@@ -27,7 +27,13 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(capacity: u32) -> Self {
         let urgency = Urgency::Running;
-        Self { capacity, leases: Vec::new(), urgency, drained: false, cycling: false }
+        Self {
+            capacity,
+            leases: Vec::new(),
+            urgency,
+            drained: false,
+            cycling: false,
+        }
     }
 
     /// Leases that would be taken now.
@@ -91,7 +97,10 @@ mod tests {
 
     fn lease(attempt: u32) -> Lease {
         let run = "01JB8M6Q7N4T0V2X5Y8Z9A1B2C".parse().unwrap();
-        Lease { run, attempt: Attempt(attempt) }
+        Lease {
+            run,
+            attempt: Attempt(attempt),
+        }
     }
 
     #[test]
@@ -110,7 +119,10 @@ mod tests {
         let mut state = State::new(1);
         state.started(lease(1));
         state.signal();
-        assert_eq!(state.signal(), [Effect::Say(Urgency::Cancel), Effect::StopAll]);
+        assert_eq!(
+            state.signal(),
+            [Effect::Say(Urgency::Cancel), Effect::StopAll]
+        );
         assert_eq!(state.exit(), None);
         state.signal();
         assert_eq!(state.exit(), Some(Exit::Left));

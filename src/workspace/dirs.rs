@@ -8,13 +8,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+use gantry_protocol::socket::SOCKET_NAME;
 use gantry_protocol::{Attempt, RunId};
 
 use super::beneath::{self, Owner};
 use super::remove::{Leftover, remove_tree};
-
-/// Name of the run socket in the `io` directory.
-pub const SOCKET_NAME: &str = "worker.sock";
 
 /// Bytes of a unix socket's path, its closing zero included.
 const SOCKET_PATH: usize = 108;
@@ -179,11 +177,6 @@ impl RunDirs {
         self.root.join("home")
     }
 
-    /// The run socket, short enough for a socket address.
-    pub fn socket(&self) -> PathBuf {
-        self.io().join(SOCKET_NAME)
-    }
-
     /// Writes a file of the launcher's own beside the directories (generated account files), readable by
     /// everyone, and gives its path.
     ///
@@ -329,7 +322,8 @@ mod tests {
         let data = DataDir::open(&fits, Owner::own()).expect("just fits");
         let (run, attempt) = ids();
         let dirs = data.create_run(run, attempt).expect("created");
-        std::os::unix::net::UnixListener::bind(dirs.socket()).expect("the address is short enough");
+        std::os::unix::net::UnixListener::bind(dirs.io().join(SOCKET_NAME))
+            .expect("the address is short enough");
         let too_long = temp.path().join("x".repeat(most - base));
         let error = DataDir::open(&too_long, Owner::own()).expect_err("too long");
         assert!(error.to_string().contains("at most"), "{error}");

@@ -20,7 +20,7 @@ mod unpack;
 
 pub use beneath::Owner;
 pub use binary::{StoreError, WorkerStore};
-pub use dirs::{DataDir, DirsError, RunDirs, SOCKET_NAME};
+pub use dirs::{DataDir, DirsError, RunDirs};
 pub use files::{FileError, LaidFile, MAX_MOUNTED_FILE, check_path, lay_files};
 pub use layout::{Bounds, CONTAINER_ROOT, LinkRule};
 pub use pack::{PackError, PackReport, pack};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_protocol::socket::{
-    Fact, FailureKind, Phase, PhaseExit, StopKind, WorkOrder, WorkerEnd,
+    Fact, FailureKind, Phase, PhaseExit, SOCKET_NAME, StopKind, WorkOrder, WorkerEnd,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -31,9 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the end waits for state writes that the launcher has not answered.
 const SETTLING: Duration = Duration::from_secs(30);
-
-/// Name of the launcher's socket in its directory.
-const SOCKET: &str = "launcher.sock";
 
 /// Why the worker could not even record how it ended.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +56,7 @@ pub async fn run(paths: Paths) -> Result<WorkerEnd, RunError> {
     let mut facts = Facts::open(&paths.spool)?;
     let worker = std::env::current_exe().map_err(RunError::Worker)?;
     let bell = Arc::<Bell>::default();
-    let (link, mut heard) = Link::start(paths.io.join(SOCKET), Arc::clone(&bell));
+    let (link, mut heard) = Link::start(paths.io.join(SOCKET_NAME), Arc::clone(&bell));
     let end = match order(&link, &mut heard, &processes).await {
         Ok(order) => {
             let spool = Spool::new(&paths.spool, order.spool_budget, Arc::clone(&bell));

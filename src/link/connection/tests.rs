@@ -8,13 +8,13 @@ use gantry_protocol::Secret;
 use gantry_protocol::payload::{Hooks, Stage, ToolKind};
 use gantry_protocol::run::RunType;
 use gantry_protocol::socket::{
-    Frame, FromLauncher, FromWorker, Phase, StateOp, StopKind, WorkOrder, frame,
+    Frame, FromLauncher, FromWorker, Phase, SOCKET_NAME, StateOp, StopKind, WorkOrder, frame,
 };
 use gantry_protocol::version;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::super::listener::{Expect, SOCKET, listen};
+use super::super::listener::{Expect, listen};
 use super::super::{Event, Link};
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -56,14 +56,18 @@ fn link(dir: &Path, expect: Expect) -> Job {
             }
         }
     });
-    Job { link, events, _journal: journal }
+    Job {
+        link,
+        events,
+        _journal: journal,
+    }
 }
 
 struct Peer(UnixStream);
 
 impl Peer {
     async fn connect(dir: &Path) -> Self {
-        Self(UnixStream::connect(dir.join(SOCKET)).await.unwrap())
+        Self(UnixStream::connect(dir.join(SOCKET_NAME)).await.unwrap())
     }
 
     async fn hello(dir: &Path, session: Option<Secret>, version: u32) -> (Self, FromLauncher) {
@@ -245,7 +249,9 @@ async fn what_is_no_hello_is_cut_off() {
 async fn the_socket_is_its_group_s_and_can_be_bound_again() {
     let temp = tempfile::tempdir().unwrap();
     let first = link(temp.path(), Expect::New(order()));
-    let mode = std::fs::metadata(temp.path().join(SOCKET)).unwrap().mode();
+    let mode = std::fs::metadata(temp.path().join(SOCKET_NAME))
+        .unwrap()
+        .mode();
     assert_eq!(mode & 0o777, 0o660);
     let (_, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
     let key = key_of(&answer);
@@ -287,8 +293,12 @@ async fn nothing_leaves_before_it_is_journaled() {
         session: None,
     };
     peer.say(hello).await;
-    let event = tokio::time::timeout(DEADLINE, link.events.recv()).await.unwrap();
-    let Some(Event::Connected { session, go }) = event else { panic!("{event:?}") };
+    let event = tokio::time::timeout(DEADLINE, link.events.recv())
+        .await
+        .unwrap();
+    let Some(Event::Connected { session, go }) = event else {
+        panic!("{event:?}")
+    };
     // The journal could not be written: the job drops the permission.
     drop(go);
     assert!(peer.closed().await);

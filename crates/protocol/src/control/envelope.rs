@@ -227,9 +227,12 @@ pub fn issue(
 ///
 /// # Errors
 /// See [`EnvelopeError`].
-pub fn verify(arrived: &SealedRun, expected: &Expected<'_>) -> Result<VerifiedEnvelope, EnvelopeError> {
-    let claims: EnvelopeClaims =
-        jws::verify_ed(&arrived.envelope, expected.server_keys).map_err(EnvelopeError::Signature)?;
+pub fn verify(
+    arrived: &SealedRun,
+    expected: &Expected<'_>,
+) -> Result<VerifiedEnvelope, EnvelopeError> {
+    let claims: EnvelopeClaims = jws::verify_ed(&arrived.envelope, expected.server_keys)
+        .map_err(EnvelopeError::Signature)?;
     let (run, attempt) = (claims.run, claims.attempt);
     if claims.v != VERSION {
         return Err(EnvelopeError::Version {

@@ -12,6 +12,7 @@
 //! | log | `POST /v1/runs/{run}/{attempt}/log/{section}?from=&to=` | masked bytes → [`run::LogStored`] |
 //! | log position | `GET /v1/runs/{run}/{attempt}/log/{section}` | – → [`run::LogStored`] |
 //! | workspace | `PUT`/`GET /v1/runs/{run}/{attempt}/workspace` | sealed bytes, signature in [`workspace::HEADER`] |
+//! | left-over state | `PUT /v1/runs/{run}/{attempt}/errored-state` | sealed bytes of a state that the tool could not write |
 //! | state | `POST /v1/runs/{run}/{attempt}/state/{read,write,lock,unlock}` | as Terraform's `http` backend |
 //! | result | `POST /v1/runs/{run}/{attempt}/result` | [`run::RunResult`] → [`run::ResultTaken`] |
 //! | worker | `GET /v1/worker/{arch}` , `GET /v1/worker/{arch}/{digest}` | signed [`manifest::WorkerManifest`], bytes |

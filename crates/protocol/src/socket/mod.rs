@@ -6,6 +6,9 @@
 //! Everything from the worker is a claim by a process that shares its uid with hostile code.
 //! `docs/PROTOCOL.md` describes the order of messages.
 
+/// Name of the socket in the launcher-owned directory that both sides see.
+pub const SOCKET_NAME: &str = "launcher.sock";
+
 pub mod frame;
 pub mod message;
 pub mod spool;
