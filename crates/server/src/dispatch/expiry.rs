@@ -11,7 +11,7 @@ use super::Dispatcher;
 use crate::clock::UnixMillis;
 use crate::domain::{Actor, RunEvent, Step};
 use crate::store::leases::{self, LeaseRow, LeaseStanding};
-use crate::store::{StoreError, Tx, inbox, runs};
+use crate::store::{StoreError, Tx, inbox, launchers, runs};
 use crate::tfstate;
 
 /// What became of a silent lease.
@@ -72,6 +72,8 @@ impl Dispatcher {
                 Expired::ContactLost(run, attempt)
             }
         };
+        // It gets nothing new before it says again that it would take something.
+        launchers::take_offer_back(&mut tx, lease.launcher).await?;
         self.store.commit(tx).await?;
         tracing::warn!(%run, %attempt, launcher = %lease.launcher, ?outcome, "lease lost");
         Ok(Some(outcome))

@@ -74,7 +74,10 @@ impl Dispatcher {
     pub async fn run_once(&self) -> Result<(), StoreError> {
         let pools = leases::pools_with_waiting_runs(&mut *self.store.read().await?).await?;
         for pool in pools {
-            self.assign(pool).await?;
+            // One pool's trouble is not the others'.
+            if let Err(error) = self.assign(pool).await {
+                tracing::error!(%pool, error = chain(&error), "could not hand out a pool's runs");
+            }
         }
         self.send_stops().await?;
         // People's messages (drain, cycle) are written by others; whoever waits for them is told here.
@@ -133,7 +136,9 @@ impl Dispatcher {
     pub async fn assign(&self, pool: PoolId) -> Result<(), StoreError> {
         let now = UnixMillis::now();
         for (run, launcher) in self.matches(pool, now).await? {
-            self.hand_out(run, launcher, now).await?;
+            if let Err(error) = self.hand_out(run, launcher, now).await {
+                tracing::error!(%run, error = chain(&error), "could not hand out a run");
+            }
         }
         Ok(())
     }

@@ -274,6 +274,29 @@ pub async fn offers(
     Ok(())
 }
 
+/// It would take nothing until it says so again.
+pub async fn take_offer_back(conn: &mut Conn, id: LauncherId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE launchers SET free_slots = 0 WHERE id = $1")
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The poll of this moment broke off: what it offered counts no more, unless it was heard of since.
+pub async fn offer_broke_off(
+    conn: &mut Conn,
+    id: LauncherId,
+    polled_at: UnixMillis,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE launchers SET free_slots = 0 WHERE id = $1 AND seen_at = $2")
+        .bind(id.to_string())
+        .bind(polled_at.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// One of its free slots was given a run.
 pub async fn take_slot(conn: &mut Conn, id: LauncherId) -> Result<(), StoreError> {
     let sql = "UPDATE launchers SET free_slots = free_slots - 1 WHERE id = $1 AND free_slots > 0";

@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, State};
 use gantry_protocol::control::ProblemCode;
-use gantry_protocol::control::session::{EnrolProof, EnrolRequest, Enrolled, Nonce};
+use gantry_protocol::control::session::{About, EnrolProof, EnrolRequest, Enrolled, Nonce};
 use gantry_protocol::crypto::jws;
 use gantry_protocol::{LauncherId, PoolId};
 use serde::Deserialize;
@@ -28,6 +28,9 @@ use crate::process::PeerAddr;
 use crate::store::audit::{self, Deed};
 use crate::store::launchers::{self, Intake, Launcher, Standing};
 use crate::store::pools::{self, Pool};
+
+/// Most bytes that a launcher may say of itself.
+const MAX_ABOUT: usize = 64 << 10;
 
 /// The sender's address, where the server knows it.
 pub(super) type Sender = Option<Extension<ConnectInfo<PeerAddr>>>;
@@ -47,6 +50,7 @@ pub(super) async fn enrol(
     struct Claim {
         pool: PoolId,
     }
+    check_about(&request.about)?;
     let now = UnixMillis::now();
     let address = sender.map(|Extension(ConnectInfo(PeerAddr(address)))| address.ip());
     let Claim { pool } = claimed(&request.proof)?;
@@ -71,6 +75,22 @@ pub(super) async fn enrol(
     };
     control.store.commit(tx).await?;
     Ok(Json(Enrolled { launcher }))
+}
+
+/// What a launcher says of itself is kept and shown: it has to stay small.
+pub(super) fn check_about(about: &About) -> Result<(), Refusal> {
+    let tags = about
+        .metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    let size = about.version.len() + about.arch.len() + about.host.len() + tags.sum::<usize>();
+    if size <= MAX_ABOUT {
+        return Ok(());
+    }
+    let text = format!(
+        "a launcher's tags (`SPACELIFT_METADATA_*`) have {size} bytes; at most {MAX_ABOUT} are taken"
+    );
+    Err(Refusal::new(ProblemCode::TooLarge, text))
 }
 
 /// The answer to an earlier enrolment got lost, and the launcher asks again with the same key.
@@ -115,7 +135,7 @@ impl Control {
         &self,
         pool: &Pool,
         proof: &EnrolProof,
-        about: gantry_protocol::control::session::About,
+        about: About,
         address: Option<IpAddr>,
         now: UnixMillis,
     ) -> Launcher {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use gantry_protocol::LauncherId;
 use gantry_protocol::control::inbox::{Batch, Message, Poll};
 use tokio::time::Instant;
 
@@ -13,7 +14,8 @@ use super::control::Control;
 use super::problem::Refusal;
 use super::session::Speaker;
 use crate::clock::UnixMillis;
-use crate::store::{inbox, launchers};
+use crate::error::chain;
+use crate::store::{StoreError, inbox, launchers};
 
 /// Longest wait in seconds, below the idle time-outs of common proxies.
 const MAX_WAIT: u32 = 55;
@@ -30,7 +32,8 @@ pub(super) async fn poll(
     let wait = Duration::from_secs(poll.wait_seconds.min(MAX_WAIT).into());
     let deadline = Instant::now() + wait;
     let bell = control.bells.of(speaker.launcher);
-    control.note_poll(speaker, &poll).await?;
+    let mut offer = Offer::made(&control, speaker);
+    control.note_poll(speaker, &poll, offer.at).await?;
     if poll.free_slots > 0 {
         control.dispatcher.assign(speaker.pool).await?;
     }
@@ -40,27 +43,75 @@ pub(super) async fn poll(
         rung.as_mut().enable();
         control.still_speaks(speaker).await?;
         let messages = control.messages(speaker).await?;
-        if !messages.is_empty() {
+        let over = !messages.is_empty()
+            || tokio::select! {
+                () = rung => false,
+                () = tokio::time::sleep_until(deadline) => true,
+                // A closing server doesn't keep its launchers waiting; they ask again.
+                () = control.stopping.cancelled() => true,
+            };
+        if over {
+            offer.stands = true;
             return Ok(Json(Batch { messages }));
         }
-        tokio::select! {
-            () = rung => {}
-            () = tokio::time::sleep_until(deadline) => return Ok(Json(Batch { messages })),
-            // A closing server doesn't keep its launchers waiting; they ask again.
-            () = control.stopping.cancelled() => return Ok(Json(Batch { messages })),
+    }
+}
+
+/// What a poll offered, for as long as its sender is there: a launcher that was killed in its long poll gets
+/// no run that would have to wait for its lease to run out.
+struct Offer {
+    control: Arc<Control>,
+    launcher: LauncherId,
+    at: UnixMillis,
+    stands: bool,
+}
+
+impl Offer {
+    fn made(control: &Arc<Control>, speaker: Speaker) -> Self {
+        let (control, launcher) = (Arc::clone(control), speaker.launcher);
+        Self {
+            control,
+            launcher,
+            at: UnixMillis::now(),
+            stands: false,
+        }
+    }
+
+    async fn take_back(control: Arc<Control>, launcher: LauncherId, at: UnixMillis) {
+        let taken = async {
+            let mut tx = control.store.begin().await?;
+            launchers::offer_broke_off(&mut tx, launcher, at).await?;
+            tx.commit().await.map_err(StoreError::from)
+        };
+        if let Err(error) = taken.await {
+            tracing::warn!(%launcher, error = chain(&error), "could not take an offer back");
+        }
+    }
+}
+
+impl Drop for Offer {
+    fn drop(&mut self) {
+        if !self.stands {
+            let control = Arc::clone(&self.control);
+            tokio::spawn(Self::take_back(control, self.launcher, self.at));
         }
     }
 }
 
 impl Control {
-    async fn note_poll(&self, speaker: Speaker, poll: &Poll) -> Result<(), Refusal> {
+    async fn note_poll(
+        &self,
+        speaker: Speaker,
+        poll: &Poll,
+        at: UnixMillis,
+    ) -> Result<(), Refusal> {
         let mut tx = self.store.begin().await?;
         inbox::acknowledge(&mut tx, speaker.launcher, &poll.acknowledge).await?;
         // Runs that are handed over but not journaled yet may or may not be in the launcher's count.
         let unread = inbox::unread_runs(&mut tx, speaker.launcher).await?;
         let free = poll.free_slots.saturating_sub(unread);
-        launchers::offers(&mut tx, speaker.launcher, free, UnixMillis::now()).await?;
-        tx.commit().await.map_err(crate::store::StoreError::from)?;
+        launchers::offers(&mut tx, speaker.launcher, free, at).await?;
+        tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }
 

@@ -23,7 +23,7 @@ mod worker;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -34,6 +34,9 @@ pub use control::{Control, Settings};
 pub use problem::Refusal;
 pub use session::Speaker;
 pub use upkeep::UpkeepError;
+
+/// Largest JSON message in bytes; pieces of logs, states and sealed objects have limits of their own.
+const MAX_MESSAGE: usize = 1 << 20;
 
 /// The routes below `/v1`.
 pub fn router(control: Arc<Control>) -> Router {
@@ -47,6 +50,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/worker/{arch}/{digest}", get(worker::executable))
         .merge(runs::router())
         .fallback(unknown_path)
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE))
         .layer(middleware::from_fn(check_version))
         .with_state(control);
     Router::new().nest("/v1", routes)

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::control::Control;
-use super::enrol::revoked;
+use super::enrol::{check_about, revoked};
 use super::epochs::{Newest, Speech, Takeovers};
 use super::problem::Refusal;
 use super::proof::{claimed, spend, unfit};
@@ -64,6 +64,7 @@ pub(super) async fn session(
     struct Claim {
         launcher: LauncherId,
     }
+    check_about(&request.about)?;
     let now = UnixMillis::now();
     let Claim { launcher } = claimed(&request.proof)?;
     if !control.sessions.pass(launcher, now) {

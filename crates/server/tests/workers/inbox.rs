@@ -138,3 +138,42 @@ async fn deployments_go_before_previews_and_one_stack_has_one() {
         .unwrap();
     assert_eq!(client.lease(&world).await.run, second);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_launcher_that_breaks_off_its_poll_gets_nothing() {
+    let world = World::new().await;
+    let other = world.launcher().await;
+    let killed = world.launcher().await;
+    let waiting = {
+        let killed = killed.clone();
+        tokio::spawn(async move { killed.poll(&[], 1, 50).await })
+    };
+    wait_for_slots(&world, &killed, 1).await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    wait_for_slots(&world, &killed, 0).await;
+    // The newest launcher would have been first.
+    let run = world.trigger(RunType::Tracked).await;
+    assert_eq!(other.lease(&world).await.run, run);
+}
+
+async fn wait_for_slots(world: &World, client: &crate::client::Client, slots: u32) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let known = {
+            let mut conn = world.control.store.read().await.unwrap();
+            launchers::find(&mut conn, client.id)
+                .await
+                .unwrap()
+                .unwrap()
+        };
+        if known.free_slots == slots {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never {slots}: {known:?}"
+        );
+        tokio::task::yield_now().await;
+    }
+}

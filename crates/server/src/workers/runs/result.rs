@@ -13,7 +13,7 @@ use gantry_protocol::control::ProblemCode;
 use gantry_protocol::control::run::{Outcome, ResultTaken, RunResult};
 use gantry_protocol::{Attempt, Digest, RunId};
 
-use super::verdict::{may_park, verdict};
+use super::verdict::{bounded, may_park, verdict};
 use super::workspace::attested;
 use super::{Held, held};
 use crate::clock::UnixMillis;
@@ -62,7 +62,7 @@ async fn keep_as_note(
     artifacts::insert_result(tx, run, attempt, result, false, now).await?;
     let line = format!(
         "too late to count, attempt {attempt} reported: {}",
-        words(&result.outcome)
+        bounded(&words(&result.outcome))
     );
     runs::add_note(tx, run, &line).await?;
     Ok(ResultTaken {

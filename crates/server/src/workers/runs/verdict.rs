@@ -9,6 +9,9 @@ use gantry_protocol::{RunState, RunType};
 
 use crate::domain::{PlanOutcome, Run, RunEnd, RunEvent};
 
+/// Most characters of a launcher's words that are kept as a note.
+const MAX_NOTE: usize = 4096;
+
 /// What follows from a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
@@ -23,7 +26,7 @@ pub(super) fn verdict(run: &Run, result: &RunResult) -> Verdict {
     let attempt = run.attempt;
     let ended = |end, note: Option<String>| Verdict {
         event: RunEvent::Ended(attempt, end),
-        note,
+        note: note.map(|note| bounded(&note)),
     };
     let failed = |note: String| ended(RunEnd::Failed, Some(note));
     match &result.outcome {
@@ -53,6 +56,14 @@ pub(super) fn verdict(run: &Run, result: &RunResult) -> Verdict {
             ended(RunEnd::Stopped, Some(message.clone()))
         }
         Outcome::Stopped { message } => failed(format!("stopped in {}: {message}", run.state)),
+    }
+}
+
+/// What a launcher says is shown in lists and histories.
+pub(super) fn bounded(words: &str) -> String {
+    match words.char_indices().nth(MAX_NOTE) {
+        Some((end, _)) => format!("{} …", &words[..end]),
+        None => words.to_owned(),
     }
 }
 
