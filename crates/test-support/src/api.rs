@@ -94,6 +94,26 @@ impl Api {
         }
     }
 
+    /// The body of a file that the server serves.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with success.
+    pub fn download(&self, path: &str) -> Result<Vec<u8>, String> {
+        let jwt = self.jwt()?;
+        let request = self
+            .client
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(jwt);
+        self.runtime.block_on(async {
+            let answer = request.send().await.map_err(|error| error.to_string())?;
+            let answer = answer
+                .error_for_status()
+                .map_err(|error| error.to_string())?;
+            let body = answer.bytes().await.map_err(|error| error.to_string())?;
+            Ok(body.to_vec())
+        })
+    }
+
     /// The launchers of all pools: `id`, `busy`, `drained`, `quarantine`.
     ///
     /// # Errors

@@ -136,6 +136,29 @@ impl<'w> Run<'w> {
         ended.stdout
     }
 
+    /// The log of a state, byte for byte as it is downloaded; the state was entered once.
+    pub fn download(&self, state: &str) -> Vec<u8> {
+        let query = "query($stack: ID!, $run: ID!) { stack(id: $stack) { run(id: $run) { history { state stateVersion } } } }";
+        let variables = json!({ "stack": self.stack, "run": self.id });
+        let data = self
+            .world
+            .api()
+            .ask(query, variables)
+            .expect("the run's history");
+        let history = data["stack"]["run"]["history"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let entered = history.iter().find(|entry| entry["state"] == state);
+        let version =
+            &entered.unwrap_or_else(|| panic!("{state} was never entered"))["stateVersion"];
+        let path = format!("/api/runs/{}/logs?stateVersion={version}", self.id);
+        self.world
+            .api()
+            .download(&path)
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     /// The log of a state as text.
     pub fn log(&self, state: &str) -> String {
         String::from_utf8_lossy(&self.log_bytes(state)).into_owned()

@@ -73,6 +73,11 @@ impl Server {
         self.dir.join("server")
     }
 
+    /// What this process has logged.
+    pub fn log(&self) -> String {
+        self.process.log_text()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill();

@@ -9,6 +9,7 @@ mod first_run;
 mod full_disk;
 mod hostile;
 mod isolation;
+mod lease;
 mod network;
 mod two_launchers;
 
