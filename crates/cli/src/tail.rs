@@ -198,9 +198,10 @@ impl Tail<'_> {
             }
             // An empty page may come without a token: the place in the log is still the same.
             token = page.next_token.or(token);
-            if page.has_more {
+            if !page.messages.is_empty() {
                 pause = Pause::new();
-            } else {
+            }
+            if !page.has_more {
                 self.printer
                     .status(&format!("{} {}", self.run, transition.state.as_str()));
                 pause.wait().await;
