@@ -8,9 +8,8 @@ use gantry_protocol::payload::{MountedFile, PackedWorkspace, RunPayload, Source,
 use gantry_protocol::{PoolId, RunId, Secret, StackId};
 
 use crate::domain::{Approval, TaskInit};
-use crate::operations::sealing_purpose;
 use crate::store::runs::RunRecord;
-use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue};
+use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
 use crate::store::{Conn, StoreError, artifacts};
 use crate::vault::{Vault, VaultError};
 

@@ -12,9 +12,8 @@ use crate::blobs::Blobs;
 use crate::clock::UnixMillis;
 use crate::domain::{Actor, RunEvent, StateVersion};
 use crate::store::logs::{self, SectionId};
-use crate::store::testing::World;
+use crate::store::testing::{World, newcomer};
 use crate::store::{launchers, leases, runs};
-use crate::workers::testing::newcomer;
 
 struct Logs {
     world: World,

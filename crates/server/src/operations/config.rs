@@ -11,7 +11,7 @@ use rand_core::{OsRng, RngCore};
 use super::{Operate, OperationError};
 use crate::clock::UnixMillis;
 use crate::store::audit::{self, Deed};
-use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue};
+use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
 use crate::store::{StoreError, Tx, stacks};
 
 /// The largest value, in bytes as sent.
@@ -28,11 +28,6 @@ pub struct ConfigInput<'a> {
     pub value: Secret,
     /// Whether it never comes back.
     pub write_only: bool,
-}
-
-/// What a sealed value is for: it opens for nothing else.
-pub fn sealing_purpose(stack: &StackId, id: &str) -> String {
-    format!("value of `{id}` of stack `{stack}`")
 }
 
 impl Operate {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::auth::{Forbidden, Principal, Role};
 
-pub use config::{ConfigInput, sealing_purpose};
+pub use config::ConfigInput;
 pub use error::OperationError;
 pub use look::{Filter, Look, Search};
 pub use manage::{Manage, NewPool, NewStack};

@@ -13,7 +13,6 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 pub use commands::run;
-pub use listen::PeerAddr;
 pub use serve::{Running, start};
 
 use crate::config::{Cli, ConfigError, LogFormat};

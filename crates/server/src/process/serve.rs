@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::listen::{PeerAddr, TlsError, TlsListener};
+use super::listen::{TlsError, TlsListener};
 use crate::app::{App, AppConfig, AppError};
 use crate::config::{ServeArgs, environment_for_git};
+use crate::workers::PeerAddr;
 use crate::{tasks, web};
 
 /// How long requests get to end.

@@ -50,6 +50,11 @@ pub struct ConfigElement {
     pub created_at: UnixMillis,
 }
 
+/// What a write-only value is sealed for: it opens for nothing else.
+pub fn sealing_purpose(stack: &StackId, id: &str) -> String {
+    format!("value of `{id}` of stack `{stack}`")
+}
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: String,

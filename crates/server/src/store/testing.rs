@@ -4,9 +4,13 @@
 
 use std::sync::Arc;
 
+use gantry_protocol::control::session::About;
+use gantry_protocol::crypto::EdKey;
 use gantry_protocol::payload::{Hooks, ToolKind};
-use gantry_protocol::{PoolId, RunId, RunType, StackId};
+use gantry_protocol::{Digest, LauncherId, PoolId, RunId, RunType, StackId};
+use ulid::Ulid;
 
+use super::launchers::{Intake, Launcher, Standing};
 use super::pools::Pool;
 use super::runs::{NewRun, RunRecord, RunSettings};
 use super::stacks::Stack;
@@ -143,5 +147,25 @@ pub(crate) fn sample_stack(id: &StackId, pool: PoolId) -> Stack {
         tracked: None,
         locked_by: None,
         created_at: UnixMillis(7),
+    }
+}
+
+/// A launcher that just enrolled.
+pub(crate) fn newcomer(pool: PoolId) -> Launcher {
+    Launcher {
+        id: LauncherId::from_ulid(Ulid::generate()),
+        pool,
+        public_key: EdKey::generate().public(),
+        machine: Digest::of(b"machine"),
+        about: About::default(),
+        address: "192.0.2.1".to_owned(),
+        epoch: 0,
+        process: String::new(),
+        taken_over_at: UnixMillis(0),
+        seen_at: UnixMillis(0),
+        free_slots: 0,
+        intake: Intake::Open,
+        standing: Standing::Active,
+        enrolled_at: UnixMillis::now(),
     }
 }

@@ -17,6 +17,7 @@ use gantry_protocol::{LauncherId, PoolId};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::PeerAddr;
 use super::control::Control;
 use super::nonce;
 use super::problem::Refusal;
@@ -24,7 +25,6 @@ use super::proof::{claimed, spend, unfit};
 use crate::clock::UnixMillis;
 use crate::domain::Actor;
 use crate::pki;
-use crate::process::PeerAddr;
 use crate::store::audit::{self, Deed};
 use crate::store::launchers::{self, Intake, Launcher, Standing};
 use crate::store::pools::{self, Pool};

@@ -15,11 +15,10 @@ mod problem;
 mod proof;
 mod runs;
 mod session;
-#[cfg(test)]
-pub(crate) mod testing;
 mod upkeep;
 mod worker;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -34,6 +33,10 @@ pub use control::{Control, Settings};
 pub use problem::Refusal;
 pub use session::Speaker;
 pub use upkeep::UpkeepError;
+
+/// The address of a client, as the listener saw it, in clear text or behind TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddr(pub SocketAddr);
 
 /// Largest JSON message in bytes; pieces of logs, states and sealed objects have limits of their own.
 const MAX_MESSAGE: usize = 1 << 20;

@@ -7,8 +7,7 @@ use gantry_protocol::crypto::jws;
 use gantry_protocol::payload::Stage;
 use gantry_protocol::{Attempt, Digest, RunState, RunType};
 use gantry_server::domain::RunEvent;
-use gantry_server::operations::sealing_purpose;
-use gantry_server::store::stack_config::StoredValue;
+use gantry_server::store::stack_config::{StoredValue, sealing_purpose};
 use reqwest::Method;
 
 use crate::client::{Client, attempt, bytes, changes, code, ended, path};
