@@ -32,18 +32,31 @@ async fn main() -> anyhow::Result<()> {
     let now = OffsetDateTime::now_utc();
     let credentials = PoolCredentials::read(&config.token, &config.pool_key, now)?;
     let data = DataDir::open(&config.data_dir)?;
-    let about = About { host: "lease-probe".to_owned(), ..About::default() };
-    let start = Start { credentials: &credentials, data: &data, about };
+    let about = About {
+        host: "lease-probe".to_owned(),
+        ..About::default()
+    };
+    let start = Start {
+        credentials: &credentials,
+        data: &data,
+        about,
+    };
     let (session, _) = establish(start).await?;
     let lease = one_lease(&session, &credentials).await?;
     renew_for_ever(&session, lease).await
 }
 
 async fn one_lease(session: &Session, credentials: &PoolCredentials) -> anyhow::Result<Lease> {
-    let poll = Poll { acknowledge: Vec::new(), free_slots: 1, wait_seconds: 25 };
+    let poll = Poll {
+        acknowledge: Vec::new(),
+        free_slots: 1,
+        wait_seconds: 25,
+    };
     loop {
         for message in session.poll(&poll).await?.messages {
-            let Content::Run(sealed) = message.content else { continue };
+            let Content::Run(sealed) = message.content else {
+                continue;
+            };
             let expected = Expected {
                 server_keys: &credentials.server_keys,
                 pool: session.pool(),
@@ -52,7 +65,10 @@ async fn one_lease(session: &Session, credentials: &PoolCredentials) -> anyhow::
             };
             let verified = verify(&sealed, &expected).context("the envelope")?;
             let claims = verified.claims();
-            return Ok(Lease { run: claims.run, attempt: claims.attempt });
+            return Ok(Lease {
+                run: claims.run,
+                attempt: claims.attempt,
+            });
         }
     }
 }
