@@ -57,6 +57,17 @@ impl Fault {
         }
     }
 
+    /// The same, with the cause that tools tell badly or not at all.
+    #[must_use]
+    pub fn on_full_disk(mut self) -> Self {
+        const FULL: &str =
+            "no space left on the disk of the run's workspace, free some on the launcher's host";
+        let and_full = |text: String| format!("{text}; {FULL}");
+        self.line = Some(self.line.map_or_else(|| FULL.to_owned(), and_full));
+        self.failure.message = and_full(self.failure.message);
+        self
+    }
+
     /// A stop was requested before `what` began. The run's end tells the rest.
     pub fn stopped(what: impl Into<String>) -> Self {
         let fault = Self::not_started(what, FailureKind::Internal, "a stop was requested");
@@ -129,6 +140,15 @@ mod tests {
         let rescued = Some("source/errored.tfstate".to_owned());
         let lost = Fault::ended("terraform apply".into(), Exit::Code(1), rescued);
         assert!(lost.failure.message.contains("`source/errored.tfstate`"));
+    }
+
+    #[test]
+    fn a_full_disk_is_named_besides() {
+        let silent = Fault::ended("terraform plan".into(), Exit::Code(1), None).on_full_disk();
+        assert!(silent.line.unwrap().starts_with("no space left"));
+        let told = Fault::not_started("x", FailureKind::Workspace, "y").on_full_disk();
+        assert!(told.line.unwrap().contains("; no space left"));
+        assert!(told.failure.message.contains("; no space left"));
     }
 
     #[test]

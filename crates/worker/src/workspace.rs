@@ -14,6 +14,9 @@ use sha2::Digest as _;
 
 use crate::hash::Hash;
 
+/// Fewer free bytes than any tool needs.
+const NEARLY_NOTHING: u64 = 64 << 10;
+
 /// Why the workspace is not as it has to be.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
@@ -80,6 +83,12 @@ impl Workspace {
     /// The saved plan; it is packed with the workspace.
     pub fn plan_file(&self) -> PathBuf {
         self.root.join(".gantry/plan.tfplan")
+    }
+
+    /// Whether the disk below the workspace is full: then tools fail with anything but that.
+    pub fn disk_is_full(&self) -> bool {
+        let stat = rustix::fs::statvfs(&self.root);
+        stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < NEARLY_NOTHING)
     }
 
     /// Makes room for a new plan file.

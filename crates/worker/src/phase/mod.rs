@@ -116,6 +116,10 @@ impl Room {
     }
 
     fn failed(&self, fault: Fault) -> Ended {
+        let fault = match self.workspace.disk_is_full() {
+            true => fault.on_full_disk(),
+            false => fault,
+        };
         if let Some(line) = &fault.line {
             self.spool.note(line);
         }

@@ -106,11 +106,14 @@ impl Tool for Terraform {
     }
 
     fn show(&self, plan: &Path, view: View) -> Vec<OsString> {
-        let view = match view {
-            View::Data => "-json",
-            View::Text => "-no-color",
+        // Its complaint ends up in the run's result, so it has no colours in either view.
+        let view: &[&str] = match view {
+            View::Data => &["-json"],
+            View::Text => &[],
         };
-        vec!["show".into(), view.into(), plan.into()]
+        let words = ["show", "-no-color"].iter().chain(view);
+        let words = words.map(OsString::from);
+        words.chain([plan.into()]).collect()
     }
 
     fn count(&self, shown: &mut dyn Read) -> Result<Counts, serde_json::Error> {
