@@ -14,7 +14,7 @@ const STOP: &str =
     "mutation($note:String!$run:ID!$stack:ID!){runStop(stack: $stack, run: $run, note: $note){id}}";
 const TASK: &str = "mutation($command:String!$noinit:Boolean$stack:ID!){taskCreate(stack: $stack, command: $command, skipInitialization: $noinit){id}}";
 const HISTORY: &str = "query($run:ID!$stack:ID!){stack(id: $stack){run(id: $run){history{hasLogs,note,state,stateVersion,terminal,timestamp,username}}}}";
-const LOGS: &str = "query($run:ID!$stack:ID!$state:RunState!$stateVersion:Int!$token:String){stack(id: $stack){run(id: $run){logs(state: $state, token: $token, stateVersion: $stateVersion){exists,finished,hasMore,messages{message},nextToken}}}}";
+pub(crate) const LOGS: &str = "query($run:ID!$stack:ID!$state:RunState!$stateVersion:Int!$token:String){stack(id: $stack){run(id: $run){logs(state: $state, token: $token, stateVersion: $stateVersion){exists,finished,hasMore,messages{message},nextToken}}}}";
 
 fn trigger(run_type: RunType, sha: Option<&str>) -> Value {
     json!({ "forceApply": null, "runtimeConfig": null, "sha": sha, "stack": "net",
@@ -25,7 +25,7 @@ fn of(run: &str) -> Value {
     json!({ "stack": "net", "run": run })
 }
 
-async fn deploy(client: &Client) -> String {
+pub(crate) async fn deploy(client: &Client) -> String {
     let made = client.ok(TRIGGER, trigger(RunType::Tracked, None)).await;
     made["runTrigger"]["id"].as_str().unwrap().to_owned()
 }

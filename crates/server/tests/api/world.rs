@@ -209,6 +209,20 @@ impl Client {
         answer.json().await.unwrap()
     }
 
+    /// Status and body of a path beside the API.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        let base = self.url.strip_suffix("/graphql").unwrap();
+        let mut request = self.http.get(format!("{base}{path}"));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        (
+            answer.status().as_u16(),
+            answer.bytes().await.unwrap().to_vec(),
+        )
+    }
+
     /// The data of an answer without errors.
     pub(crate) async fn ok(&self, text: &str, variables: Value) -> Value {
         let answer = self.post(text, variables).await;
