@@ -3,21 +3,21 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
-pub mod container;
-pub mod engine;
-pub mod identity;
-pub mod image;
-pub mod job;
-pub mod journal;
-pub mod link;
-pub mod mask;
-pub mod session;
-pub mod ship;
-pub mod source;
-pub mod start;
-pub mod supervisor;
 pub mod token;
+pub mod identity;
+pub mod session;
+pub mod journal;
+pub mod engine;
+pub mod image;
+pub mod mask;
 pub mod workspace;
+pub mod source;
+pub mod container;
+pub mod link;
+pub mod ship;
+pub mod job;
+pub mod supervisor;
+pub mod start;
 
 pub mod backoff;
 pub mod durable;
