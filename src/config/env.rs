@@ -142,7 +142,7 @@ pub const VARIABLES: &[Variable] = &[
     var(
         FILE_PREFIXES,
         "",
-        "colon list of directories below which `file://` repositories are allowed",
+        "comma list of directories below which `file://` repositories are allowed",
     ),
     var(
         KNOWN_HOSTS,

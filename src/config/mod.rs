@@ -115,7 +115,7 @@ impl Config {
             limits: limits(&mut read),
             network: read.network(env::NETWORK),
             runtime: source.get(env::RUNTIME),
-            spool_budget: u64::from(read.number(env::SPOOL, 512, 16..=1 << 20)) << 20,
+            spool_budget: read.number(env::SPOOL, 512_u64, 16..=1 << 20) << 20,
             keep_containers: read.flag(env::KEEP),
         };
         read.finish(config)
@@ -124,10 +124,10 @@ impl Config {
 
 fn limits(read: &mut Reader<'_>) -> RunLimits {
     RunLimits {
-        memory: u64::from(read.number(env::MEMORY, 2048, 64..=1 << 22)) << 20,
-        cpus: read.decimal(env::CPUS, 2.0, 0.1..=1024.0),
+        memory: read.number(env::MEMORY, 2048_u64, 64..=1 << 22) << 20,
+        cpus: read.number(env::CPUS, 2.0, 0.1..=1024.0),
         pids: read.number(env::PIDS, 1024, 16..=1 << 20),
-        tmp: u64::from(read.number(env::TMP, 1024, 16..=1 << 20)) << 20,
+        tmp: read.number(env::TMP, 1024_u64, 16..=1 << 20) << 20,
     }
 }
 

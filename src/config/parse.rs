@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
@@ -130,24 +131,11 @@ impl<'a> Reader<'a> {
         keys
     }
 
-    pub(super) fn number(&mut self, name: &str, default: u32, range: RangeInclusive<u32>) -> u32 {
-        let Some(text) = self.source.get(name) else {
-            return default;
-        };
-        match text.parse() {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                let (low, high) = (range.start(), range.end());
-                self.wrong(
-                    name,
-                    format_args!("`{text}` is not a whole number from {low} to {high}"),
-                );
-                default
-            }
-        }
-    }
-
-    pub(super) fn decimal(&mut self, name: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
+    /// A whole or decimal number within `range`.
+    pub(super) fn number<T>(&mut self, name: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: FromStr + PartialOrd + Display,
+    {
         let Some(text) = self.source.get(name) else {
             return default;
         };

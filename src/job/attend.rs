@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gantry_protocol::control::run::{GrantAnswer, Lease};
+use gantry_protocol::control::run::GrantAnswer;
 use gantry_protocol::socket::{FromLauncher, Phase, StateOp, StopKind};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -15,10 +15,11 @@ use tracing::{debug, error, info, warn};
 use super::course::{Course, Step};
 use super::outcome::EndedByUs;
 use super::reporter::{Reported, Reporter};
+use super::states::{Carried, carry};
 use super::{Halt, Job, StopReason};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
 use crate::journal::{GrantRecord, Progress, SessionRecord, Started};
-use crate::link::{Event, Handle, Link};
+use crate::link::{Event, Link};
 use crate::report::Chain;
 use crate::session::CallError;
 use crate::workspace::SpoolReader;
@@ -42,12 +43,6 @@ pub(super) struct Attended {
 
 /// Both ends of a queue that this task fills through others.
 type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
-
-/// A managed-state answer on its way back to the worker.
-enum Carried {
-    Answered,
-    Refused(CallError),
-}
 
 pub(super) struct Attendance<'a> {
     job: &'a mut Job,
@@ -395,27 +390,6 @@ impl<'a> Attendance<'a> {
             self.on_report(report)?;
         }
         Ok(())
-    }
-}
-
-async fn carry(
-    session: &crate::session::Session,
-    lease: Lease,
-    handle: &Handle,
-    id: u64,
-    op: &StateOp,
-    body: Vec<u8>,
-) -> Carried {
-    match session.state(lease, op, body.into()).await {
-        Ok(answer) => {
-            handle.answer_state(id, answer.status, answer.body.to_vec());
-            Carried::Answered
-        }
-        Err(error) => {
-            let why = Chain(&error).to_string().into_bytes();
-            handle.answer_state(id, 403, why);
-            Carried::Refused(error)
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod order;
 mod outcome;
 mod prepare;
 mod reporter;
+mod states;
 mod worker_binary;
 
 use std::sync::Arc;

@@ -27,6 +27,13 @@ impl Default for Bounds {
     }
 }
 
+impl Bounds {
+    /// Whether this many entries and bytes are within.
+    pub(super) fn hold(self, entries: u64, bytes: u64) -> bool {
+        entries <= self.entries && bytes <= self.bytes
+    }
+}
+
 /// Whether a link's target stays inside the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRule {

@@ -215,9 +215,7 @@ impl<W: Write> Packer<W> {
     fn count(&mut self, bytes: u64) -> Result<(), PackError> {
         self.report.entries += 1;
         self.report.bytes = self.report.bytes.saturating_add(bytes);
-        let fits =
-            self.report.entries <= self.bounds.entries && self.report.bytes <= self.bounds.bytes;
-        match fits {
+        match self.bounds.hold(self.report.entries, self.report.bytes) {
             true => Ok(()),
             false => Err(PackError::TooLarge {
                 bounds: self.bounds,

@@ -202,9 +202,7 @@ impl Unpacker {
     fn count(&mut self, bytes: u64) -> Result<(), UnpackError> {
         self.report.entries += 1;
         self.report.bytes = self.report.bytes.saturating_add(bytes);
-        let fits =
-            self.report.entries <= self.bounds.entries && self.report.bytes <= self.bounds.bytes;
-        match fits {
+        match self.bounds.hold(self.report.entries, self.report.bytes) {
             true => Ok(()),
             false => Err(UnpackError::TooLarge {
                 bounds: self.bounds,
