@@ -100,7 +100,8 @@ impl<'a> Reader<'a> {
     pub(super) fn absolute_paths(&mut self, name: &str) -> Vec<PathBuf> {
         let value = self.source.get(name).unwrap_or_default();
         let paths: Vec<_> = value
-            .split(':')
+            .split(',')
+            .map(str::trim)
             .filter(|p| !p.is_empty())
             .map(PathBuf::from)
             .collect();
