@@ -93,7 +93,7 @@ impl Job {
         }
         self.shipper
             .narrator()
-            .say("The launcher was restarted; it adopted the running container.");
+            .say("The launcher took this run up again; its container had gone on meanwhile.");
         info!("container adopted");
         let dirs = self
             .host

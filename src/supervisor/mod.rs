@@ -29,6 +29,9 @@ use state::{Effect, State};
 /// A lease whose journal can't be written is taken up again after this long.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
 
+/// After a message that could not be journaled, the next is looked at this much later.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Ended leases are forgotten this often.
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 
@@ -110,8 +113,11 @@ impl Supervisor {
         };
         match taken {
             Ok(()) => self.inbox.acknowledge(id),
-            // Not acknowledged: it comes again.
-            Err(error) => error!(error = %Chain(&error), "a message could not be journaled"),
+            Err(error) => {
+                error!(error = %Chain(&error), "a message could not be journaled");
+                // Not acknowledged, so it comes again, and at once: a full disk must not fill the log too.
+                tokio::time::sleep(JOURNAL_PAUSE).await;
+            }
         }
     }
 
