@@ -37,7 +37,7 @@ pub fn server(place: &Place, args: &DevArgs) -> anyhow::Result<Child> {
         "--public-url",
         &place.url(),
     ]);
-    if let Some(prefixes) = source_prefixes(args, ",")? {
+    if let Some(prefixes) = source_prefixes(args)? {
         command.env("GANTRY_SOURCE_FILE_PREFIXES", prefixes);
     }
     start("gantry-server", command)
@@ -58,7 +58,7 @@ pub fn launcher(place: &Place, args: &DevArgs, trust: &str) -> anyhow::Result<Ch
         )
         .env("GANTRY_DATA_DIR", place.launcher_data())
         .env("GANTRY_WORKER_TRUST_KEYS", trust);
-    if let Some(prefixes) = source_prefixes(args, ":")? {
+    if let Some(prefixes) = source_prefixes(args)? {
         command.env("GANTRY_SOURCE_FILE_PREFIXES", prefixes);
     }
     if !args.allow_registries.is_empty() {
@@ -74,8 +74,8 @@ pub fn launcher(place: &Place, args: &DevArgs, trust: &str) -> anyhow::Result<Ch
     start("gantry-launcher", command)
 }
 
-/// The allowed directories; server and launcher read lists of them with different separators.
-fn source_prefixes(args: &DevArgs, separator: &str) -> anyhow::Result<Option<String>> {
+/// The allowed directories, as server and launcher read them.
+fn source_prefixes(args: &DevArgs) -> anyhow::Result<Option<String>> {
     let mut prefixes = Vec::new();
     for dir in &args.allow_source_dirs {
         let full = std::fs::canonicalize(dir);
@@ -83,7 +83,7 @@ fn source_prefixes(args: &DevArgs, separator: &str) -> anyhow::Result<Option<Str
             full.with_context(|| format!("cannot open the source directory `{}`", dir.display()))?;
         prefixes.push(full.display().to_string());
     }
-    Ok((!prefixes.is_empty()).then(|| prefixes.join(separator)))
+    Ok((!prefixes.is_empty()).then(|| prefixes.join(",")))
 }
 
 fn start(name: &'static str, mut command: Command) -> anyhow::Result<Child> {
