@@ -20,7 +20,7 @@ mod worker_binary;
 
 use std::sync::Arc;
 
-use gantry_protocol::control::run::{Gate, Lease, Outcome, RunResult};
+use gantry_protocol::control::run::{FailReason, Gate, Lease, Outcome, RunResult};
 use gantry_protocol::crypto::{EdPublic, PoolKey};
 use tokio::sync::watch;
 use tracing::{Instrument, error, info, info_span, warn};
@@ -189,16 +189,8 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
         Progress::Started(started) => job.adopt(opened, started).await,
         Progress::Accepted | Progress::Ended { .. } => job.begin(opened).await,
     };
-    let result = match ended {
+    let result = match result_of(&job.entry, ended) {
         Ok(result) => result,
-        Err(Halt::Refused(gate, message)) => plain(Outcome::Refused { gate, message }),
-        Err(Halt::Stopped(StopReason::Lost)) => {
-            job.shipper.abandon();
-            return Err(Halt::Lost(CallError::lost()));
-        }
-        Err(Halt::Stopped(why)) => plain(Outcome::Stopped {
-            message: why.sentence(),
-        }),
         Err(halt) => {
             job.shipper.abandon();
             return Err(halt);
@@ -213,6 +205,31 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
             error!(error = %Chain(&error), "the server does not take the rest of the log");
             Ok(result)
         }
+    }
+}
+
+/// What is reported, or why nothing is.
+fn result_of(entry: &Entry, ended: Result<RunResult, Halt>) -> Result<RunResult, Halt> {
+    match ended {
+        Ok(result) => Ok(result),
+        Err(Halt::Refused(gate, message)) => Ok(plain(refusal(entry, gate, message))),
+        Err(Halt::Stopped(StopReason::Lost)) => Err(Halt::Lost(CallError::lost())),
+        Err(Halt::Stopped(why)) => {
+            let message = why.sentence();
+            Ok(plain(Outcome::Stopped { message }))
+        }
+        Err(halt) => Err(halt),
+    }
+}
+
+/// A gate's no means that nothing was executed; after the worker got its order it can't mean that any more.
+fn refusal(entry: &Entry, gate: Gate, message: String) -> Outcome {
+    match &entry.progress {
+        Progress::Started(started) if started.session.is_some() => Outcome::Failed {
+            reason: FailReason::ContainerLost,
+            message: format!("{message}{}", outcome::left_behind(started.has_any_grant())),
+        },
+        _ => Outcome::Refused { gate, message },
     }
 }
 
@@ -285,6 +302,57 @@ pub async fn strangers(host: &Host, leases: &[Lease]) -> Vec<String> {
         Err(error) => {
             warn!(error = %Chain(&error), "containers can't be listed");
             Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{GrantRecord, SessionRecord, Started};
+    use gantry_protocol::control::inbox::SealedRun;
+    use gantry_protocol::ids::{Attempt, Digest};
+    use gantry_protocol::socket::Phase;
+
+    fn entry(session: Option<SessionRecord>, granted: bool) -> Entry {
+        let run = "01JB8M6Q7N4T0V2X5Y8Z9A1B2C".parse().unwrap();
+        let lease = Lease {
+            run,
+            attempt: Attempt(1),
+        };
+        let sealed = SealedRun {
+            envelope: String::new(),
+            sealed: String::new(),
+        };
+        let mut entry = Entry::accepted(lease, sealed, 0);
+        let grant = GrantRecord {
+            phase: Phase::Apply,
+            section: 1,
+            granted,
+        };
+        entry.progress = Progress::Started(Started {
+            image: "image".into(),
+            worker: Digest::of(b"worker"),
+            session,
+            grants: vec![grant],
+        });
+        entry
+    }
+
+    #[test]
+    fn what_has_begun_is_never_called_refused() {
+        let key = Digest::of(b"key");
+        let why = || "the container is gone".to_owned();
+        let fresh = refusal(&entry(None, false), Gate::Container, why());
+        assert!(matches!(fresh, Outcome::Refused { .. }), "{fresh:?}");
+        let record = Some(SessionRecord { key, given: true });
+        for granted in [false, true] {
+            let begun = refusal(&entry(record, granted), Gate::Container, why());
+            let Outcome::Failed { reason, message } = begun else {
+                panic!("{begun:?}")
+            };
+            assert_eq!(reason, FailReason::ContainerLost);
+            assert_eq!(message.contains("may be locked"), granted, "{message}");
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn verdict(known: &Known<'_>) -> Verdict {
     if let Some(EndedByUs::Distrusted(why)) = known.ended_by_us {
         let message = format!(
             "the launcher ended the container: {why}{}",
-            left_behind(known)
+            left_behind(known.granted)
         );
         return Verdict::Report(Outcome::Failed {
             reason: FailReason::Internal,
@@ -82,8 +82,9 @@ fn reason(kind: FailureKind) -> FailReason {
     }
 }
 
-fn left_behind(known: &Known<'_>) -> &'static str {
-    if known.granted {
+/// What a reader has to know when a phase that changes the world did not come to its end.
+pub(super) fn left_behind(granted: bool) -> &'static str {
+    if granted {
         "; the phase that changes the world had begun, so resources may be half made and the state may be locked"
     } else {
         ""
@@ -91,7 +92,7 @@ fn left_behind(known: &Known<'_>) -> &'static str {
 }
 
 fn lost(known: &Known<'_>) -> Outcome {
-    let left = left_behind(known);
+    let left = left_behind(known.granted);
     let during = known
         .phase
         .map(|phase| format!(" during {}", phase.state()))
@@ -111,30 +112,33 @@ fn lost(known: &Known<'_>) -> Outcome {
             message,
         };
     }
+    Outcome::Failed {
+        reason: FailReason::ContainerLost,
+        message: format!("{}{during}{}{left}", last_word(known), details(known)),
+    }
+}
+
+fn last_word(known: &Known<'_>) -> String {
     let code = known.exit.code;
-    let said = match known.end {
+    match known.end {
         Some(end) => {
             format!("the worker's last word was {end:?}, but its container ended with code {code}")
         }
         None => format!("the container ended with code {code} without the worker's last word"),
-    };
-    let error = known
-        .exit
-        .error
-        .as_deref()
-        .map(|e| format!("; Docker says: {e}"))
-        .unwrap_or_default();
-    let words = known.last_words.trim();
-    let words = if words.is_empty() {
-        String::new()
-    } else {
-        format!("; it printed: {words}")
-    };
-    let message = format!("{said}{during}{error}{words}{left}");
-    Outcome::Failed {
-        reason: FailReason::ContainerLost,
-        message,
     }
+}
+
+/// What Docker and the dying worker said, where they said anything.
+fn details(known: &Known<'_>) -> String {
+    let mut text = String::new();
+    if let Some(error) = &known.exit.error {
+        text.push_str(&format!("; Docker says: {error}"));
+    }
+    let words = known.last_words.trim();
+    if !words.is_empty() {
+        text.push_str(&format!("; it printed: {words}"));
+    }
+    text
 }
 
 #[cfg(test)]
