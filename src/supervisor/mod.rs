@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use gantry_protocol::control::ProblemCode;
 use gantry_protocol::control::inbox::{Content, Message};
-use gantry_protocol::control::run::{Gate, Lease, Outcome, RunResult};
+use gantry_protocol::control::run::{Gate, Lease, Outcome, Renewed, RunResult};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -22,6 +22,7 @@ use crate::exit::Exit;
 use crate::job::{self, Accepted, Fault, Host, StopReason};
 use crate::journal::{Entry, JournalError};
 use crate::report::Chain;
+use crate::session::CallError;
 use crate::shutdown::{Signals, Urgency};
 use inbox::Inbox;
 use state::{Effect, State};
@@ -42,6 +43,8 @@ pub struct Supervisor {
     inbox: Inbox,
     stops: BTreeMap<(String, u32), watch::Sender<Option<StopReason>>>,
     jobs: JoinSet<(Lease, Result<(), Fault>)>,
+    /// At most one: a server that is silent must not hold up signals and ends.
+    renewal: JoinSet<Result<Renewed, CallError>>,
 }
 
 impl Supervisor {
@@ -54,6 +57,7 @@ impl Supervisor {
             inbox,
             stops: BTreeMap::new(),
             jobs: JoinSet::new(),
+            renewal: JoinSet::new(),
         }
     }
 
@@ -81,7 +85,8 @@ impl Supervisor {
                 Some(ended) = self.jobs.join_next() => self.on_end(ended),
                 () = signals.next() => self.on_signal(),
                 code = self.host.session.ended() => return Ok(shut_out(code)),
-                _ = renew.tick() => self.renew().await,
+                _ = renew.tick() => self.renew(),
+                Some(renewed) = self.renewal.join_next() => self.on_renewed(renewed),
                 _ = tidy.tick() => self.tidy(),
             }
         }
@@ -206,12 +211,18 @@ impl Supervisor {
         }
     }
 
-    async fn renew(&mut self) {
+    fn renew(&mut self) {
         let leases = self.state.leases();
-        if leases.is_empty() {
+        if leases.is_empty() || !self.renewal.is_empty() {
             return;
         }
-        match self.host.session.renew_leases(leases).await {
+        let session = self.host.session.clone();
+        self.renewal
+            .spawn(async move { session.renew_leases(leases).await });
+    }
+
+    fn on_renewed(&self, renewed: Result<Result<Renewed, CallError>, tokio::task::JoinError>) {
+        match renewed.expect("invariant: a renewal does not panic") {
             Ok(renewed) => {
                 for lease in renewed.lost {
                     self.stop(lease, StopReason::Lost);
