@@ -37,11 +37,6 @@ use serde::Serialize;
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// Wraps an id that was read back from a journal. The engine answers `not found` if it is none of its own.
-    pub fn from_journal(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-
     /// The id as the engine writes it.
     pub fn as_str(&self) -> &str {
         &self.0

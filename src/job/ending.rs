@@ -156,18 +156,8 @@ impl Job {
             return outcome;
         };
         let digest = Digest::of(&sealed);
-        let mut backoff = Backoff::default();
-        let stored = loop {
-            match self
-                .host
-                .session
-                .put_errored_state(lease, sealed.clone())
-                .await
-            {
-                Err(error) if error.is_passing() => tokio::time::sleep(backoff.wait()).await,
-                other => break other,
-            }
-        };
+        let session = &self.host.session;
+        let stored = session.put_errored_state(lease, sealed.into()).await;
         let note = match stored {
             Ok(()) => format!(
                 "the tool left errored.tfstate; it is stored sealed to the pool key as {digest}"

@@ -21,7 +21,7 @@ use super::order::work_order;
 use super::worker_binary::Worker;
 use super::{Halt, Job, StopReason};
 use crate::container::{Accounts, Names, RunMounts, accounts, container_spec, protected_targets};
-use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, ErrorKind};
+use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, ContainerView, ErrorKind};
 use crate::image::{Credentials, PulledImage};
 use crate::journal::{Progress, SessionRecord, Started};
 use crate::link::{self, Expect};
@@ -43,11 +43,11 @@ struct Ready {
 impl Job {
     /// A lease that has no container yet.
     pub(super) async fn begin(&mut self, run: OpenedRun) -> Result<RunResult, Halt> {
-        if let Some(container) = self.find().await? {
+        if let Some(left) = self.find().await? {
             // Created, but the journal's next entry was never written: it never started.
             self.host
                 .engine
-                .remove(&container)
+                .remove(&left.id)
                 .await
                 .map_err(|error| refused(Gate::Container, &error))?;
         }
@@ -69,12 +69,8 @@ impl Job {
         }
         laps.lap("start");
         laps.log();
-        let payload = run.payload();
-        let course = Course::new(payload.run_type, payload.stage);
-        let id = container.clone();
-        let attendance = Attendance::new(self, id, link, facts, course, ready.started);
-        let seen = attendance.until_end().await?;
-        self.conclude(&run, &container, seen).await
+        self.attend(&run, container, link, facts, ready.started)
+            .await
     }
 
     /// A lease whose container may exist: it goes on as if this process had started it.
@@ -83,14 +79,10 @@ impl Job {
         run: OpenedRun,
         started: Started,
     ) -> Result<RunResult, Halt> {
-        let Some(container) = self.find().await? else {
-            return self.begin_again(run, started).await;
+        let container = match self.find().await? {
+            Some(view) if view.status != ContainerStatus::Created => view.id,
+            Some(_) | None => return self.begin_again(run, started).await,
         };
-        let view = self.host.engine.inspect(&container).await;
-        let view = view.map_err(|error| refused(Gate::Container, &error))?;
-        if view.status == ContainerStatus::Created {
-            return self.begin_again(run, started).await;
-        }
         self.shipper
             .narrator()
             .say("The launcher took this run up again; its container had gone on meanwhile.");
@@ -108,10 +100,22 @@ impl Job {
         };
         let link = self.listen(&dirs, expect)?;
         let facts = self.spool(&dirs, &link)?;
+        self.attend(&run, container, link, facts, started).await
+    }
+
+    /// From a container that runs (or ran) to the result, whichever process started it.
+    async fn attend(
+        &mut self,
+        run: &OpenedRun,
+        container: ContainerId,
+        link: link::Link,
+        facts: SpoolReader,
+        started: Started,
+    ) -> Result<RunResult, Halt> {
         let course = Course::new(run.payload().run_type, run.payload().stage);
         let attendance = Attendance::new(self, container.clone(), link, facts, course, started);
         let seen = attendance.until_end().await?;
-        self.conclude(&run, &container, seen).await
+        self.conclude(run, &container, seen).await
     }
 
     /// The intent was written, the container never started: nothing of the run has happened.
@@ -317,7 +321,7 @@ impl Job {
     }
 
     /// The container under this lease's name, if there is one.
-    async fn find(&self) -> Result<Option<ContainerId>, Halt> {
+    async fn find(&self) -> Result<Option<ContainerView>, Halt> {
         let mut backoff = crate::backoff::Backoff::default();
         loop {
             match self
@@ -326,7 +330,7 @@ impl Job {
                 .inspect_named(&self.names().container())
                 .await
             {
-                Ok(view) => return Ok(Some(view.id)),
+                Ok(view) => return Ok(Some(view)),
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => {
                     return Ok(None);
                 }

@@ -80,13 +80,6 @@ impl Entry {
 }
 
 impl Started {
-    /// Whether a phase was granted to this lease.
-    pub fn has_grant(&self, phase: Phase) -> bool {
-        self.grants
-            .iter()
-            .any(|grant| grant.granted && grant.phase == phase)
-    }
-
     /// Whether any phase that changes the world was granted.
     pub fn has_any_grant(&self) -> bool {
         self.grants.iter().any(|grant| grant.granted)

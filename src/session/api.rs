@@ -156,15 +156,18 @@ impl Session {
         Ok((attestation.to_owned(), response))
     }
 
-    /// Uploads a sealed `errored.tfstate` once.
+    /// Uploads a sealed `errored.tfstate`, until taken.
     ///
     /// # Errors
-    /// See [`CallError`].
-    pub async fn put_errored_state(&self, lease: Lease, sealed: Vec<u8>) -> Asked<()> {
-        let request = self
-            .authorised(Method::PUT, &path(lease, "errored-state"))
-            .await?;
-        self.done(request.timeout(TRANSFER).body(sealed)).await
+    /// A refusal for good.
+    pub async fn put_errored_state(&self, lease: Lease, sealed: Bytes) -> Asked<()> {
+        let path = path(lease, "errored-state");
+        self.until_taken(|| async {
+            let request = self.authorised(Method::PUT, &path).await?;
+            self.done(request.timeout(TRANSFER).body(sealed.clone()))
+                .await
+        })
+        .await
     }
 
     /// Carries one managed-state request, until the server has decided.
