@@ -311,8 +311,11 @@ impl<'a> Attendance<'a> {
 
     fn on_carried(&mut self, id: u64, carried: Carried) {
         self.states.remove(&id);
-        if let Carried::Refused(error) = carried {
-            self.refused(error);
+        // Any other refusal is the tool's to hear (it has), and no reason to cut an apply.
+        if let Carried::Refused(error) = carried
+            && error.is_lost_lease()
+        {
+            self.lose(error);
         }
     }
 
@@ -366,6 +369,10 @@ impl<'a> Attendance<'a> {
 
     /// The worker claims the impossible, or the server does not take what follows from its claims.
     fn distrust(&mut self, why: &str) {
+        // The first reason stands; what cannot be read is found again at every look until the end.
+        if matches!(self.ended_by_us, Some(EndedByUs::Distrusted(_))) {
+            return;
+        }
         error!(%why, "the container is not trusted any more");
         self.job
             .shipper
