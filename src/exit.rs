@@ -5,7 +5,7 @@ use std::process::ExitCode;
 /// Why the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Drained, or cycled: a supervisor may start a fresh process.
+    /// Drained, or cycled: a supervisor may start a fresh process. Also a command that did what it was asked.
     Drained,
     /// Something here failed (Docker, the data directory).
     Failed,

@@ -18,6 +18,7 @@ pub mod ship;
 pub mod job;
 pub mod supervisor;
 pub mod start;
+pub mod commands;
 
 pub mod backoff;
 pub mod durable;

@@ -4,7 +4,8 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
-use gantry_launcher::config::{Config, Environment, LogConfig, VARIABLES};
+use gantry_launcher::commands::{self, Command, perform};
+use gantry_launcher::config::{Config, Environment, LogConfig};
 use gantry_launcher::exit::Exit;
 use gantry_launcher::report::Chain;
 use gantry_launcher::shutdown::Signals;
@@ -16,13 +17,24 @@ use tracing_subscriber::EnvFilter;
 /// Runs Terraform and OpenTofu in isolated containers on this host. Everything is set by environment
 /// variables; see below.
 #[derive(Parser)]
-#[command(version, after_long_help = variables())]
-struct Arguments {}
+#[command(version, after_long_help = commands::variables())]
+struct Arguments {
+    /// Without one, the launcher runs.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
 fn main() -> ExitCode {
-    let Arguments {} = Arguments::parse();
+    let Arguments { command } = Arguments::parse();
     gantry_net::install_crypto();
     log_to_stderr(&LogConfig::read(&Environment));
+    match command {
+        Some(command) => in_runtime(perform(command)),
+        None => run(),
+    }
+}
+
+fn run() -> ExitCode {
     let config = match Config::read(&Environment) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -32,12 +44,16 @@ fn main() -> ExitCode {
             return Exit::BadConfig.into();
         }
     };
+    in_runtime(live(config))
+}
+
+fn in_runtime(work: impl Future<Output = Exit>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     match runtime {
         Ok(runtime) => {
-            let exit = runtime.block_on(live(config));
+            let exit = runtime.block_on(work);
             // Tasks that still talk to a server that is away must not hold the process.
             runtime.shutdown_background();
             exit.into()
@@ -89,19 +105,4 @@ fn log_to_stderr(config: &LogConfig) {
     } else {
         builder.init();
     }
-}
-
-fn variables() -> String {
-    let mut text = String::from("Variables:\n");
-    for variable in VARIABLES {
-        let default = match variable.default {
-            "" => String::new(),
-            default => format!(" [default: {default}]"),
-        };
-        text.push_str(&format!(
-            "  {}\n      {}{default}\n",
-            variable.name, variable.meaning
-        ));
-    }
-    text
 }

@@ -12,7 +12,9 @@ use time::OffsetDateTime;
 use tracing::{info, warn};
 
 use crate::config::{Config, RunLimits};
-use crate::container::{HostPolicy, InvalidNetwork, LABEL_LAUNCHER, RUN_ID};
+use crate::container::{
+    HostPolicy, InvalidNetwork, LABEL_LAUNCHER, Network, NetworkChoice, RUN_ID,
+};
 use crate::engine::{Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
 use crate::image::{CredentialsError as AuthError, DockerAuths, Images};
@@ -104,12 +106,16 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
         );
     }
     let auths = config
+        .images
         .docker_config
         .as_deref()
         .map(DockerAuths::load)
         .transpose()?;
     let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
-    let network = config.network.clone();
+    let network = match &config.containers.network {
+        NetworkChoice::Named(network) => network.clone(),
+        NetworkChoice::PerRun { .. } => Network::default(),
+    };
     let network = network
         .clone()
         .confirm(&engine.network(network.as_str()).await?)?;
@@ -125,13 +131,13 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
         session,
         journal,
         engine,
-        allowlist: config.registries,
+        allowlist: config.images.registries,
         auths,
-        default_image: config.default_image,
+        default_image: config.images.default,
         data,
         pool_key: credentials.key,
         server_keys: credentials.server_keys,
-        spool_budget: config.spool_budget,
+        spool_budget: config.output.spool_budget,
         keep_containers: config.keep_containers,
     };
     Ok(Ready {
@@ -199,16 +205,17 @@ fn images(engine: &Docker, about: &EngineInfo, session: &Session) -> Images {
     Images::new(engine.clone(), about.platform.clone(), labels)
 }
 
-fn policy(config: &Config, network: crate::container::Network) -> HostPolicy {
+fn policy(config: &Config, network: Network) -> HostPolicy {
     let RunLimits {
         memory,
         cpus,
         pids,
         tmp,
-    } = config.limits;
+        disk: _,
+    } = config.containers.limits;
     HostPolicy {
         network,
-        runtime: config.runtime.clone(),
+        runtime: config.containers.runtime.clone(),
         limits: Limits {
             memory,
             nano_cpus: (cpus * 1e9) as u64,
@@ -216,7 +223,7 @@ fn policy(config: &Config, network: crate::container::Network) -> HostPolicy {
         },
         tmp_size: tmp,
         stop_timeout: STOP_TIMEOUT,
-        writable_root: Vec::new(),
+        writable_root: config.images.writable_root.clone(),
         extra_mounts: Vec::new(),
     }
 }
@@ -240,8 +247,8 @@ fn fetcher(config: &Config, owner: Owner) -> Fetcher {
     let policy = FetchPolicy {
         owner,
         path: DEFAULT_PATH.to_owned(),
-        file_prefixes: config.file_prefixes.clone(),
-        known_hosts: config.known_hosts.clone(),
+        file_prefixes: config.source.file_prefixes.clone(),
+        known_hosts: config.source.known_hosts.clone(),
         ssh_identity: None,
         ca_file: None,
         proxy: None,

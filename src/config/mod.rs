@@ -3,21 +3,32 @@
 //! Takes a [`Source`]. Gives plain values that other modules own the meaning of. Never: a secret in an
 //! error, a default that opens something, a documented variable ignored in silence.
 
+mod duration;
 mod env;
+mod handed;
+mod outside;
 mod parse;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use gantry_net::NamedPem;
 use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
+use reqwest::Url;
 
-pub use env::{Environment, Source, VARIABLES, Variable};
+pub use env::{Environment, Source};
+pub use handed::{HandedVariable, HandedVariables};
+pub use outside::{Listen, Proxies, VcsMapping};
 pub use parse::Mistake;
 use parse::Reader;
+use variables as var;
+pub use variables::{Topic, VARIABLES, Variable};
 
-use crate::container::Network;
-use crate::image::Allowlist;
+use crate::container::{MountRule, NetworkChoice};
+use crate::image::{Allowlist, PullPolicy};
 
 /// Everything that the environment decides.
 #[derive(Debug)]
@@ -28,34 +39,74 @@ pub struct Config {
     pub pool_key: Secret,
     /// Tags, by name.
     pub metadata: BTreeMap<String, String>,
-    /// Image of stacks that name none.
-    pub default_image: Option<String>,
-    /// Where images may come from.
-    pub registries: Allowlist,
-    /// Address of the Docker Engine; `None` for the local socket.
-    pub docker_host: Option<String>,
-    /// Docker client configuration directory.
-    pub docker_config: Option<PathBuf>,
     /// The launcher's own directory.
     pub data_dir: PathBuf,
     /// Keys that may sign the worker.
     pub trust_keys: Vec<EdPublic>,
-    /// Directories below which `file://` repositories are allowed.
-    pub file_prefixes: Vec<PathBuf>,
-    /// `known_hosts` for `ssh` repositories.
-    pub known_hosts: Option<PathBuf>,
+    /// CAs to trust besides the bundled and the host's.
+    pub root_cas: Vec<NamedPem>,
+    /// Proxies, for programs that the launcher starts.
+    pub proxies: Proxies,
+    /// Address of the Docker Engine; `None` for the local socket.
+    pub docker_host: Option<String>,
+    /// Images and registries.
+    pub images: ImageConfig,
+    /// What run containers are.
+    pub containers: ContainerConfig,
+    /// Variables of the launcher that runs get.
+    pub handed: HandedVariables,
+    /// Where code comes from.
+    pub source: SourceConfig,
+    /// Tools and providers.
+    pub tools: ToolConfig,
+    /// Time-outs.
+    pub times: Times,
+    /// Output of runs.
+    pub output: OutputConfig,
     /// Runs at a time.
     pub capacity: u32,
-    /// What a run container may use.
-    pub limits: RunLimits,
-    /// Network of run containers.
-    pub network: Network,
-    /// OCI runtime of run containers.
-    pub runtime: Option<String>,
-    /// Log bytes kept on disk per run.
-    pub spool_budget: u64,
+    /// Containers kept started and waiting.
+    pub standby: u32,
+    /// Room and clean-up.
+    pub room: RoomConfig,
+    /// Where health and metrics are served.
+    pub health: Option<Listen>,
+    /// Where traces go.
+    pub otlp: Option<Url>,
+    /// Ask for spot interruption notices.
+    pub spot: bool,
     /// Keep ended containers for inspection.
     pub keep_containers: bool,
+}
+
+/// Images and registries.
+#[derive(Debug, Clone)]
+pub struct ImageConfig {
+    /// Image of stacks that name none.
+    pub default: Option<String>,
+    /// Where images may come from.
+    pub registries: Allowlist,
+    /// Docker client configuration directory.
+    pub docker_config: Option<PathBuf>,
+    /// When the engine is asked to pull.
+    pub pull: PullPolicy,
+    /// Repositories whose containers get a writable root.
+    pub writable_root: Vec<String>,
+}
+
+/// What run containers are.
+#[derive(Debug, Clone)]
+pub struct ContainerConfig {
+    /// What one may use.
+    pub limits: RunLimits,
+    /// Network of run containers.
+    pub network: NetworkChoice,
+    /// Keep them from link-local addresses.
+    pub block_metadata: bool,
+    /// OCI runtime.
+    pub runtime: Option<String>,
+    /// Host paths that they get.
+    pub mounts: Vec<MountRule>,
 }
 
 /// Limits of one run container.
@@ -69,6 +120,65 @@ pub struct RunLimits {
     pub pids: u32,
     /// Size of /tmp in bytes.
     pub tmp: u64,
+    /// Disk in bytes.
+    pub disk: u64,
+}
+
+/// Where code comes from.
+#[derive(Debug, Clone)]
+pub struct SourceConfig {
+    /// Directories below which `file://` repositories are allowed.
+    pub file_prefixes: Vec<PathBuf>,
+    /// `known_hosts` for `ssh` repositories.
+    pub known_hosts: Option<PathBuf>,
+    /// VCS agent pools reached directly.
+    pub vcs_mappings: Vec<VcsMapping>,
+}
+
+/// Tools and providers.
+#[derive(Debug, Clone)]
+pub struct ToolConfig {
+    /// Where tools come from: a URL or an absolute directory; `None` for the publishers.
+    pub mirror: Option<String>,
+    /// OpenPGP keys that may sign checksums.
+    pub keys: Vec<PathBuf>,
+    /// Keep providers for later runs.
+    pub provider_cache: bool,
+    /// A file-system mirror of providers.
+    pub provider_mirror: Option<PathBuf>,
+}
+
+/// Time-outs of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// Longest time of a container.
+    pub run: Duration,
+    /// Longest silence where nothing is changed.
+    pub silence: Duration,
+    /// From interrupt to kill where nothing is changed.
+    pub grace: Duration,
+    /// From interrupt to kill once the world may be changed.
+    pub apply_grace: Duration,
+}
+
+/// Output of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputConfig {
+    /// Log bytes kept on disk per run.
+    pub spool_budget: u64,
+    /// Also write logs to standard output.
+    pub standard_output: bool,
+    /// Write each command into the run's log.
+    pub trace_commands: bool,
+}
+
+/// Room and clean-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomConfig {
+    /// No run is taken with less free disk, in bytes.
+    pub min_free: u64,
+    /// Pulled images are kept this long after their last run.
+    pub keep_images: Duration,
 }
 
 /// What logging needs, readable before the rest is known to be right.
@@ -83,9 +193,9 @@ pub struct LogConfig {
 impl LogConfig {
     /// Reads the two logging variables.
     pub fn read(source: &dyn Source) -> Self {
-        let filter = source.get(env::LOG).unwrap_or_else(|| "info".into());
+        let filter = source.get(var::LOG).unwrap_or_else(|| "info".into());
         let json = source
-            .get(env::LOG_FORMAT)
+            .get(var::LOG_FORMAT)
             .is_none_or(|format| format != "text");
         Self { filter, json }
     }
@@ -98,140 +208,101 @@ impl Config {
     /// Every mistake that was found.
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader::new(source);
-        read.refuse(env::REFUSED);
+        read.refuse(var::REFUSED);
         let config = Self {
-            token: read.required_secret(env::TOKEN),
-            pool_key: read.required_secret(env::POOL_KEY),
-            metadata: read.tags(env::METADATA),
-            default_image: source.get(env::DEFAULT_IMAGE),
-            registries: read.registries(env::REGISTRIES),
-            docker_host: source.get("DOCKER_HOST"),
-            docker_config: source.get(env::DOCKER_CONFIG).map(PathBuf::from),
-            data_dir: read.absolute_path(env::DATA_DIR, "/var/lib/gantry-launcher"),
-            trust_keys: read.keys(env::TRUST_KEYS),
-            file_prefixes: read.absolute_paths(env::FILE_PREFIXES),
-            known_hosts: source.get(env::KNOWN_HOSTS).map(PathBuf::from),
-            capacity: read.number(env::CAPACITY, 1, 1..=64),
-            limits: limits(&mut read),
-            network: read.network(env::NETWORK),
-            runtime: source.get(env::RUNTIME),
-            spool_budget: read.number(env::SPOOL, 512_u64, 16..=1 << 20) << 20,
-            keep_containers: read.flag(env::KEEP),
+            token: read.required_secret(var::TOKEN),
+            pool_key: read.required_secret(var::POOL_KEY),
+            metadata: read.tags(var::METADATA),
+            data_dir: read.absolute_path(var::DATA_DIR, "/var/lib/gantry-launcher"),
+            trust_keys: read.keys(var::TRUST_KEYS),
+            root_cas: read.root_cas(),
+            proxies: read.proxies(),
+            docker_host: source.get(var::DOCKER_HOST),
+            images: images(&mut read),
+            containers: containers(&mut read),
+            handed: read.handed_variables(),
+            source: SourceConfig {
+                file_prefixes: read.absolute_paths(var::FILE_PREFIXES),
+                known_hosts: source.get(var::KNOWN_HOSTS).map(PathBuf::from),
+                vcs_mappings: read.vcs_mappings(),
+            },
+            tools: tools(&mut read),
+            times: times(&mut read),
+            output: output(&mut read),
+            capacity: read.number(var::CAPACITY, 1, 1..=64),
+            standby: read.number(var::STANDBY, 0, 0..=64),
+            room: RoomConfig {
+                min_free: read.number(var::FREE_DISK, 2048_u64, 0..=1 << 30) << 20,
+                keep_images: read.duration(var::IMAGE_AGE, Duration::from_secs(168 * 3600)),
+            },
+            health: read.listen(var::HEALTH),
+            otlp: read.url(var::OTLP),
+            spot: read.flag(var::SPOT),
+            keep_containers: read.flag(var::KEEP),
         };
+        read.check_together(&config);
         read.finish(config)
+    }
+}
+
+fn images(read: &mut Reader<'_>) -> ImageConfig {
+    read.reference(var::ANSIBLE_IMAGE);
+    ImageConfig {
+        default: read.reference(var::DEFAULT_IMAGE),
+        registries: read.registries(var::REGISTRIES),
+        docker_config: read.value(var::DOCKER_CONFIG).map(PathBuf::from),
+        pull: read.parsed(var::PULL_POLICY),
+        writable_root: read.repositories(var::WRITABLE_ROOT),
+    }
+}
+
+fn containers(read: &mut Reader<'_>) -> ContainerConfig {
+    ContainerConfig {
+        limits: limits(read),
+        network: read.network(),
+        block_metadata: read.flag(var::BLOCK_METADATA),
+        runtime: read.value(var::RUNTIME),
+        mounts: read.mounts(),
     }
 }
 
 fn limits(read: &mut Reader<'_>) -> RunLimits {
     RunLimits {
-        memory: read.number(env::MEMORY, 2048_u64, 64..=1 << 22) << 20,
-        cpus: read.number(env::CPUS, 2.0, 0.1..=1024.0),
-        pids: read.number(env::PIDS, 1024, 16..=1 << 20),
-        tmp: read.number(env::TMP, 1024_u64, 16..=1 << 20) << 20,
+        memory: read.number(var::MEMORY, 2048_u64, 64..=1 << 22) << 20,
+        cpus: read.number(var::CPUS, 2.0, 0.1..=1024.0),
+        pids: read.number(var::PIDS, 1024, 16..=1 << 20),
+        tmp: read.number(var::TMP, 1024_u64, 16..=1 << 20) << 20,
+        disk: read.number(var::DISK, 10_240_u64, 64..=1 << 24) << 20,
+    }
+}
+
+fn tools(read: &mut Reader<'_>) -> ToolConfig {
+    ToolConfig {
+        mirror: read.value(var::TOOL_MIRROR),
+        keys: read.absolute_paths(var::TOOL_KEYS),
+        provider_cache: read.flag(var::PROVIDER_CACHE),
+        provider_mirror: read.optional_path(var::PROVIDER_MIRROR),
+    }
+}
+
+fn times(read: &mut Reader<'_>) -> Times {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    Times {
+        run: read.duration(var::RUN_TIMEOUT, minutes(70)),
+        silence: read.duration(var::LOGS_TIMEOUT, minutes(7)),
+        grace: read.duration(var::GRACE, minutes(1)),
+        apply_grace: read.duration(var::APPLY_GRACE, minutes(10)),
+    }
+}
+
+fn output(read: &mut Reader<'_>) -> OutputConfig {
+    read.flag(var::OUTPUTS);
+    OutputConfig {
+        spool_budget: read.number(var::SPOOL, 512_u64, 16..=1 << 20) << 20,
+        standard_output: read.flag(var::STDOUT),
+        trace_commands: read.flag(var::DEBUG),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use gantry_protocol::crypto::EdKey;
-
-    fn source(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let key = EdKey::generate().public().to_string();
-        let base = [
-            (env::TOKEN, "t"),
-            (env::POOL_KEY, "k"),
-            (env::TRUST_KEYS, key.as_str()),
-        ];
-        let all = base.iter().chain(pairs);
-        all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn the_defaults_are_the_documented_ones() {
-        let config = Config::read(&source(&[])).unwrap();
-        assert_eq!(config.network.as_str(), "bridge");
-        assert_eq!(config.capacity, 1);
-        assert_eq!(config.limits.memory, 2 << 30);
-        assert!(!config.keep_containers);
-        assert_eq!(config.registries, Allowlist::well_known());
-    }
-
-    #[test]
-    fn every_mistake_is_told_at_once_by_name() {
-        let mut wrong = source(&[
-            (env::CAPACITY, "0"),
-            (env::CPUS, "many"),
-            (env::NETWORK, "host"),
-            (env::DATA_DIR, "relative"),
-            (env::KEEP, "yes please"),
-            ("SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY", "/p.rego"),
-        ]);
-        wrong.remove(env::TOKEN);
-        wrong.insert(env::TRUST_KEYS.into(), "nonsense".into());
-        let mistakes = Config::read(&wrong).unwrap_err();
-        let text = mistakes
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n");
-        for name in [
-            env::TOKEN,
-            env::TRUST_KEYS,
-            env::CAPACITY,
-            env::CPUS,
-            env::NETWORK,
-            env::DATA_DIR,
-            env::KEEP,
-            "SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY",
-        ] {
-            assert!(text.contains(name), "{name} is not named in:\n{text}");
-        }
-        assert_eq!(mistakes.len(), 8, "{text}");
-    }
-
-    #[test]
-    fn a_secret_is_in_no_error_and_no_debug_text() {
-        let config = Config::read(&source(&[(env::POOL_KEY, "hunter2hunter2")])).unwrap();
-        assert!(!format!("{config:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn networks_that_join_another_namespace_are_refused() {
-        for network in ["host", "HOST", "container:abc", "ns:/proc/1/ns/net"] {
-            assert!(
-                Config::read(&source(&[(env::NETWORK, network)])).is_err(),
-                "{network}"
-            );
-        }
-        assert!(Config::read(&source(&[(env::NETWORK, "runs_net-1")])).is_ok());
-    }
-
-    #[test]
-    fn registries_replace_or_extend_the_default() {
-        let read = |value| Config::read(&source(&[(env::REGISTRIES, value)])).map(|c| c.registries);
-        let only = read("127.0.0.1:5000").unwrap();
-        assert!(only.admit("127.0.0.1:5000/a:1").is_ok() && only.admit("ghcr.io/a/b:1").is_err());
-        let more = read("+, 127.0.0.1:5000").unwrap();
-        assert!(more.admit("127.0.0.1:5000/a:1").is_ok() && more.admit("ghcr.io/a/b:1").is_ok());
-        assert!(read("https://ghcr.io").is_err());
-    }
-
-    #[test]
-    fn tags_keep_their_case_and_lose_the_prefix() {
-        let config = Config::read(&source(&[("SPACELIFT_METADATA_Asg_Id", "x")])).unwrap();
-        assert_eq!(
-            config.metadata,
-            BTreeMap::from([("Asg_Id".into(), "x".into())])
-        );
-    }
-
-    #[test]
-    fn every_variable_is_listed_once() {
-        let mut names: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), VARIABLES.len());
-    }
-}
+mod tests;

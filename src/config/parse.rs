@@ -5,13 +5,15 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
 
 use super::env::Source;
-use crate::container::Network;
-use crate::image::Allowlist;
+use super::{Config, duration, variables as var};
+use crate::container::{Network, NetworkChoice};
+use crate::image::{Allowlist, Reference};
 
 /// One variable's mistake.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +55,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wrong(&mut self, name: &str, what: impl Display) {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
+        self.source.get(name)
+    }
+
+    pub(super) fn names_with(&self, prefix: &str) -> Vec<String> {
+        self.source.names_with(prefix)
+    }
+
+    pub(super) fn wrong(&mut self, name: &str, what: impl Display) {
         self.mistakes.push(Mistake::new(name, what));
     }
 
@@ -164,14 +174,108 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn network(&mut self, name: &str) -> Network {
+    /// A time-out, written as in Go.
+    pub(super) fn duration(&mut self, name: &str, default: Duration) -> Duration {
         let Some(text) = self.source.get(name) else {
-            return Network::default();
+            return default;
         };
-        Network::parse(&text).unwrap_or_else(|error| {
-            self.wrong(name, error);
-            Network::default()
+        duration::parse(text.trim()).unwrap_or_else(|rule| {
+            self.wrong(name, format_args!("`{text}` {rule}"));
+            default
         })
+    }
+
+    pub(super) fn optional_path(&mut self, name: &str) -> Option<PathBuf> {
+        self.source.get(name)?;
+        Some(self.absolute_path(name, ""))
+    }
+
+    /// A value whose type knows its own words.
+    pub(super) fn parsed<T>(&mut self, name: &str) -> T
+    where
+        T: FromStr<Err: Display> + Default,
+    {
+        let Some(text) = self.source.get(name) else {
+            return T::default();
+        };
+        text.parse().unwrap_or_else(|error| {
+            self.wrong(name, format_args!("`{text}` {error}"));
+            T::default()
+        })
+    }
+
+    /// An image reference, as written.
+    pub(super) fn reference(&mut self, name: &str) -> Option<String> {
+        let text = self.source.get(name)?;
+        if let Err(error) = Reference::parse(&text) {
+            self.wrong(name, error);
+        }
+        Some(text)
+    }
+
+    /// Repositories in full, without tag or digest.
+    pub(super) fn repositories(&mut self, name: &str) -> Vec<String> {
+        let text = self.source.get(name).unwrap_or_default();
+        let mut repositories = Vec::new();
+        for entry in text.split(',').map(str::trim).filter(|e| !e.is_empty()) {
+            match Reference::parse(entry) {
+                Ok(reference) if reference.name() == entry => repositories.push(reference.name()),
+                Ok(reference) => self.wrong(
+                    name,
+                    format_args!(
+                        "`{entry}` is not a repository in full; write `{}`",
+                        reference.name()
+                    ),
+                ),
+                Err(error) => self.wrong(name, error),
+            }
+        }
+        repositories
+    }
+
+    /// A network that the host's owner names, or one of our own for each run.
+    pub(super) fn network(&mut self) -> NetworkChoice {
+        let pool = self.parsed(var::NETWORK_POOL);
+        let Some(text) = self.source.get(var::NETWORK) else {
+            return NetworkChoice::PerRun { pool };
+        };
+        match Network::parse(&text) {
+            Ok(network) => NetworkChoice::Named(network),
+            Err(error) => {
+                self.wrong(var::NETWORK, error);
+                NetworkChoice::PerRun { pool }
+            }
+        }
+    }
+
+    /// Mistakes that only two variables together can make.
+    pub(super) fn check_together(&mut self, config: &Config) {
+        let named = matches!(config.containers.network, NetworkChoice::Named(_));
+        if config.containers.block_metadata && named {
+            self.wrong(
+                var::BLOCK_METADATA,
+                format_args!("works with runs' own networks only; unset {}", var::NETWORK),
+            );
+        }
+        if let NetworkChoice::PerRun { pool } = &config.containers.network
+            && pool.slots() < config.capacity
+        {
+            let slots = pool.slots();
+            self.wrong(
+                var::NETWORK_POOL,
+                format_args!(
+                    "holds {slots} networks, and {} is {}",
+                    var::CAPACITY,
+                    config.capacity
+                ),
+            );
+        }
+        if config.standby > config.capacity {
+            self.wrong(var::STANDBY, format_args!("is more than {}", var::CAPACITY));
+        }
+        if config.standby > 0 && config.images.default.is_none() {
+            self.wrong(var::STANDBY, format_args!("needs {}", var::DEFAULT_IMAGE));
+        }
     }
 
     /// The built-in list, another one, or (with `+` first) both.

@@ -5,11 +5,13 @@
 //! have no parameter through which a payload could reach a host option.
 
 mod accounts;
+mod extra;
 mod network;
 mod spec;
 
 pub use accounts::{Accounts, HOME, RUN_ID, accounts};
-pub use network::{InvalidNetwork, Network};
+pub use extra::{MountRule, split};
+pub use network::{InvalidNetwork, Network, NetworkChoice, NetworkPool};
 pub use spec::{
     AccountFiles, ExtraMount, HostPolicy, IO_TARGET, LABEL_CONTAINER, LABEL_LAUNCHER, Names,
     RunMounts, SPOOL_TARGET, WORKER_TARGET, WORKSPACE_TARGET, check_extra_target, container_spec,

@@ -3,6 +3,11 @@
 //! Takes the configured name and what the engine says about it, gives a [`Network`]. Never: a namespace of
 //! the host or of another container.
 
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use ipnet::Ipv4Net;
+
 use crate::engine::NetworkView;
 
 /// A network name that is safe to hand to the engine.
@@ -70,8 +75,87 @@ impl Network {
     }
 }
 
+/// Which networks runs get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkChoice {
+    /// One of the launcher's own for each run at a time.
+    PerRun {
+        /// Where their addresses come from.
+        pool: NetworkPool,
+    },
+    /// One that the host's owner named, for all runs.
+    Named(Network),
+}
+
+/// A range of private addresses, cut into networks of [`NetworkPool::PREFIX`] bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkPool(Ipv4Net);
+
+impl Default for NetworkPool {
+    fn default() -> Self {
+        Self(Ipv4Net::new_assert(Ipv4Addr::new(10, 213, 0, 0), 22))
+    }
+}
+
+impl NetworkPool {
+    /// Bits of one network: 14 addresses, of which a run needs two.
+    pub const PREFIX: u8 = 28;
+
+    /// How many networks it holds.
+    pub fn slots(&self) -> u32 {
+        1 << (Self::PREFIX - self.0.prefix_len())
+    }
+
+    /// The network of a slot, counted from 0.
+    pub fn subnet(&self, slot: u32) -> Option<Ipv4Net> {
+        let mut subnets = self.0.subnets(Self::PREFIX).ok()?;
+        subnets.nth(slot as usize)
+    }
+}
+
+impl FromStr for NetworkPool {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let net: Ipv4Net = text
+            .parse()
+            .map_err(|_| "is not an IPv4 range such as `10.213.0.0/22`")?;
+        if net.trunc() != net {
+            return Err("has bits set beyond its prefix");
+        }
+        if !(16..=Self::PREFIX).contains(&net.prefix_len()) {
+            return Err("is not between /16 and /28");
+        }
+        if !net.network().is_private() {
+            return Err("is not a range of private addresses");
+        }
+        Ok(Self(net))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_pool_is_cut_into_slots() {
+        let pool = NetworkPool::default();
+        assert_eq!(pool.slots(), 64);
+        let subnet = |slot| pool.subnet(slot).map(|net| net.to_string());
+        assert_eq!(subnet(0).as_deref(), Some("10.213.0.0/28"));
+        assert_eq!(subnet(63).as_deref(), Some("10.213.3.240/28"));
+        assert_eq!(subnet(64), None);
+        for wrong in [
+            "",
+            "10.0.0.0",
+            "10.0.0.1/24",
+            "8.8.8.0/24",
+            "10.0.0.0/8",
+            "10.0.0.0/29",
+            "fd00::/64",
+        ] {
+            assert!(wrong.parse::<NetworkPool>().is_err(), "{wrong}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@
 mod admit;
 mod allowlist;
 mod credentials;
+mod policy;
 mod progress;
 mod pull;
 mod reference;
@@ -15,5 +16,6 @@ mod reference;
 pub use admit::{AdmittedReference, Refusal};
 pub use allowlist::{Allowlist, InvalidEntry};
 pub use credentials::{Credentials, CredentialsError, DockerAuths};
+pub use policy::PullPolicy;
 pub use pull::{ImageError, Images, PulledImage, ResolvedImage};
 pub use reference::{InvalidReference, Reference};

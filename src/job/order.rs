@@ -32,6 +32,8 @@ pub(super) fn work_order(
         command: payload.command.clone(),
         managed_state: payload.managed_state,
         environment: payload.environment.clone(),
+        handed: Vec::new(),
+        trace_commands: false,
         hooks: payload.hooks.clone(),
         spool_budget,
     })

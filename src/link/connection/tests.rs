@@ -33,6 +33,8 @@ fn order() -> Box<WorkOrder> {
         managed_state: true,
         environment: vec![],
         hooks: Hooks::default(),
+        handed: Vec::new(),
+        trace_commands: false,
         spool_budget: 1 << 20,
     })
 }

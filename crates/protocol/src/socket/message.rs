@@ -148,8 +148,47 @@ pub struct WorkOrder {
     /// The complete environment of tool and hooks, in order. The worker adds `TF_VAR_spacelift_run_state`
     /// of each phase, the final state for `after_run`, and the state listener's variables.
     pub environment: Vec<Variable>,
+    /// Variables of the launcher that its owner hands to runs; the order's own win.
+    pub handed: Vec<Handed>,
+    /// Write each command into the log before it is executed.
+    pub trace_commands: bool,
     /// Commands around the phases.
     pub hooks: Hooks,
     /// Unacknowledged log bytes that the spool may hold before the middle is dropped.
     pub spool_budget: u64,
+}
+
+/// Which phases something of the host is handed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandedTo {
+    /// Every phase.
+    Every,
+    /// Phases that only read: init and plan.
+    Reading,
+    /// Phases that write: apply, perform, destroy.
+    Writing,
+}
+
+impl HandedTo {
+    /// Whether a phase that writes (or does not) gets it.
+    pub fn reaches(self, writes: bool) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Reading => !writes,
+            Self::Writing => writes,
+        }
+    }
+}
+
+/// A variable of the launcher that runs get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handed {
+    /// Name that the run sees.
+    pub name: String,
+    /// Value.
+    pub value: Secret,
+    /// Phases that get it.
+    pub to: HandedTo,
 }

@@ -14,5 +14,5 @@ pub mod message;
 pub mod spool;
 
 pub use frame::{Frame, FrameError, MAX_BODY, MAX_HEADER};
-pub use message::{FromLauncher, FromWorker, StateOp, StopKind, WorkOrder};
+pub use message::{FromLauncher, FromWorker, Handed, HandedTo, StateOp, StopKind, WorkOrder};
 pub use spool::{Fact, FailureKind, Phase, PhaseExit, PlanSummary, WorkerEnd};

@@ -37,6 +37,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether this phase changes the world.
+    pub fn writes(self) -> bool {
+        self.state().needs_grant()
+    }
+
     /// The run state in which this phase runs.
     pub fn state(self) -> RunState {
         match self {

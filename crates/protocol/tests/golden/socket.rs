@@ -5,8 +5,8 @@ use gantry_protocol::payload::{Hooks, Stage, ToolKind};
 use gantry_protocol::run::RunType;
 use gantry_protocol::socket::frame::{self, Frame};
 use gantry_protocol::socket::{
-    Fact, FailureKind, FromLauncher, FromWorker, Phase, PhaseExit, PlanSummary, StateOp, StopKind,
-    WorkOrder, WorkerEnd,
+    Fact, FailureKind, FromLauncher, FromWorker, Handed, HandedTo, Phase, PhaseExit, PlanSummary,
+    StateOp, StopKind, WorkOrder, WorkerEnd,
 };
 use gantry_protocol::version::SOCKET;
 
@@ -113,6 +113,12 @@ fn order_bare() -> WorkOrder {
         managed_state: false,
         environment: vec![],
         hooks: Hooks::default(),
+        handed: vec![Handed {
+            name: "AWS_REGION".into(),
+            value: Secret::new("eu-west-1"),
+            to: HandedTo::Reading,
+        }],
+        trace_commands: false,
         spool_budget: 1 << 30,
     }
 }

@@ -19,6 +19,8 @@ pub(crate) fn order(run_type: RunType, stage: Stage) -> WorkOrder {
         managed_state: false,
         environment: Vec::new(),
         hooks: Hooks::default(),
+        handed: Vec::new(),
+        trace_commands: false,
         spool_budget: 1 << 20,
     }
 }

@@ -289,6 +289,8 @@ fn order(run_type: RunType) -> WorkOrder {
         managed_state: false,
         environment: Vec::new(),
         hooks: Hooks::default(),
+        handed: Vec::new(),
+        trace_commands: false,
         spool_budget: 1 << 30,
     }
 }

@@ -1,0 +1,190 @@
+//! What lies outside the launcher: CAs, proxies, VCS mappings, listeners.
+//!
+//! Takes variables, gives checked values. Never: a listener that other hosts could reach, a proxy's password
+//! in a text.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gantry_net::NamedPem;
+use gantry_protocol::Secret;
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::parse::Reader;
+use super::variables as var;
+
+/// The proxies of the environment, for programs that the launcher starts; its own client reads them itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For HTTPS. May hold a password.
+    pub https: Option<Secret>,
+    /// For clear text. May hold a password.
+    pub http: Option<Secret>,
+    /// What is reached directly.
+    pub none: Option<String>,
+}
+
+/// A VCS agent pool whose repositories this host reaches directly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VcsMapping {
+    /// The pool's name.
+    pub name: String,
+    /// What stands for `private://<name>`.
+    pub base: Url,
+}
+
+/// Where health and metrics are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A loopback address.
+    Tcp(SocketAddr),
+    /// A socket's path.
+    Unix(PathBuf),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RootCas {
+    ca_certificates: Vec<String>,
+}
+
+impl Reader<'_> {
+    pub(super) fn proxies(&mut self) -> Proxies {
+        let either = |read: &Self, name: &str| {
+            read.value(name)
+                .or_else(|| read.value(&name.to_ascii_lowercase()))
+        };
+        let mut proxies = Proxies {
+            none: either(self, var::PROXY_NONE),
+            ..Proxies::default()
+        };
+        for (name, slot) in [
+            (var::PROXY_HTTPS, &mut proxies.https),
+            (var::PROXY_HTTP, &mut proxies.http),
+        ] {
+            let Some(text) = either(self, name) else {
+                continue;
+            };
+            match Url::parse(&text) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                    *slot = Some(Secret::new(text));
+                }
+                _ => self.wrong(
+                    name,
+                    "is not the URL of an HTTP proxy, such as `http://proxy.example:3128`",
+                ),
+            }
+        }
+        proxies
+    }
+
+    /// The documented shape: base64 of JSON that lists base64 of PEM.
+    pub(super) fn root_cas(&mut self) -> Vec<NamedPem> {
+        let Some(text) = self.value(var::ROOT_CAS) else {
+            return Vec::new();
+        };
+        root_cas(&text).unwrap_or_else(|rule| {
+            self.wrong(var::ROOT_CAS, rule);
+            Vec::new()
+        })
+    }
+
+    /// Counted from 0 without gaps; a number beyond a gap would be ignored in silence otherwise.
+    pub(super) fn vcs_mappings(&mut self) -> Vec<VcsMapping> {
+        let mut mappings = Vec::new();
+        let names = self.names_with(var::VCS_NAME).len();
+        let endpoints = self.names_with(var::VCS_ENDPOINT).len();
+        for number in 0..names.max(endpoints) {
+            let (name, endpoint) = (
+                format!("{}{number}", var::VCS_NAME),
+                format!("{}{number}", var::VCS_ENDPOINT),
+            );
+            match (self.value(&name), self.value(&endpoint)) {
+                (Some(pool), Some(text)) => match base_url(&text) {
+                    Some(base) => mappings.push(VcsMapping { name: pool, base }),
+                    None => self.wrong(&endpoint, "is not a base URL such as `https://git.example:8443`"),
+                },
+                (None, _) => self.wrong(&name, "is not set; mappings are counted from 0 without gaps, each with a name and a base endpoint"),
+                (_, None) => self.wrong(&endpoint, "is not set; each mapping needs a name and a base endpoint"),
+            }
+        }
+        mappings
+    }
+
+    pub(super) fn listen(&mut self, name: &str) -> Option<Listen> {
+        let text = self.value(name)?;
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            if path.is_absolute() {
+                return Some(Listen::Unix(path));
+            }
+            self.wrong(
+                name,
+                format_args!("`{}` is not an absolute path", path.display()),
+            );
+            return None;
+        }
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Some(Listen::Tcp(address)),
+            Ok(address) => {
+                self.wrong(name, format_args!("`{address}` is reachable from other hosts; use a loopback address or a unix socket"));
+                None
+            }
+            Err(_) => {
+                self.wrong(
+                    name,
+                    format_args!("`{text}` is neither `address:port` nor `unix:/path`"),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn url(&mut self, name: &str) -> Option<Url> {
+        let text = self.value(name)?;
+        match Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
+            _ => {
+                self.wrong(name, "is not an http or https URL");
+                None
+            }
+        }
+    }
+}
+
+fn base_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
+}
+
+fn root_cas(text: &str) -> Result<Vec<NamedPem>, String> {
+    // `base64` wraps its lines unless told otherwise.
+    let compact: String = text.split_ascii_whitespace().collect();
+    let json = STANDARD
+        .decode(compact)
+        .map_err(|_| "is not base64".to_owned())?;
+    let cas: RootCas = serde_json::from_slice(&json)
+        .map_err(|_| "does not decode to `{\"caCertificates\":[\"…\"]}`".to_owned())?;
+    if cas.ca_certificates.is_empty() {
+        return Err("lists no certificate".to_owned());
+    }
+    let mut roots = Vec::new();
+    for (index, certificate) in cas.ca_certificates.iter().enumerate() {
+        let compact: String = certificate.split_ascii_whitespace().collect();
+        let pem = STANDARD
+            .decode(compact)
+            .map_err(|_| format!("entry {index} of `caCertificates` is not base64"))?;
+        let origin = format!("{} (entry {index})", var::ROOT_CAS);
+        let root = NamedPem { origin, pem };
+        gantry_net::tls_config(std::slice::from_ref(&root)).map_err(|error| error.to_string())?;
+        roots.push(root);
+    }
+    Ok(roots)
+}
