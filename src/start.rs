@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_net::Resolver;
+use gantry_protocol::Secret;
 use gantry_protocol::control::session::About;
+use gantry_protocol::socket::Handed;
 use time::OffsetDateTime;
 use tracing::{info, warn};
 
@@ -18,7 +20,7 @@ use crate::container::{
 use crate::engine::{Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
 use crate::image::{CredentialsError as AuthError, DockerAuths, Images};
-use crate::job::{Host, WorkerBinaries};
+use crate::job::{Host, HostOrder, WorkerBinaries};
 use crate::journal::{Journal, JournalError};
 use crate::session::{EnrolError, Session, Start, establish};
 use crate::source::{DEFAULT_PATH, FetchPolicy, Fetcher, LookupError, lookup_fn};
@@ -131,13 +133,15 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
         session,
         journal,
         engine,
-        allowlist: config.images.registries,
+        allowlist: config.images.registries.clone(),
         auths,
-        default_image: config.images.default,
+        default_image: config.images.default.clone(),
         data,
         pool_key: credentials.key,
         server_keys: credentials.server_keys,
-        spool_budget: config.output.spool_budget,
+        order: host_order(&config),
+        hidden: hidden(&config),
+        times: config.times,
         keep_containers: config.keep_containers,
     };
     Ok(Ready {
@@ -226,6 +230,27 @@ fn policy(config: &Config, network: Network) -> HostPolicy {
         writable_root: config.images.writable_root.clone(),
         extra_mounts: Vec::new(),
     }
+}
+
+fn host_order(config: &Config) -> HostOrder {
+    for name in &config.handed.unset {
+        warn!(variable = %name, "is listed in SPACELIFT_WHITELIST_ENVS and not set; runs will not have it");
+    }
+    let handed = config.handed.set.iter().map(|variable| Handed {
+        name: variable.name.clone(),
+        value: variable.value.clone(),
+        to: variable.to,
+    });
+    HostOrder {
+        handed: handed.collect(),
+        trace_commands: config.output.trace_commands,
+        spool_budget: config.output.spool_budget,
+    }
+}
+
+fn hidden(config: &Config) -> Vec<Secret> {
+    let masked = config.handed.set.iter().filter(|variable| variable.masked);
+    masked.map(|variable| variable.value.clone()).collect()
 }
 
 fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, StartError> {

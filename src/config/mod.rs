@@ -29,6 +29,7 @@ pub use variables::{Topic, VARIABLES, Variable};
 
 use crate::container::{MountRule, NetworkChoice};
 use crate::image::{Allowlist, PullPolicy};
+use crate::job::Times;
 
 /// Everything that the environment decides.
 #[derive(Debug)]
@@ -146,19 +147,6 @@ pub struct ToolConfig {
     pub provider_cache: bool,
     /// A file-system mirror of providers.
     pub provider_mirror: Option<PathBuf>,
-}
-
-/// Time-outs of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// Longest time of a container.
-    pub run: Duration,
-    /// Longest silence where nothing is changed.
-    pub silence: Duration,
-    /// From interrupt to kill where nothing is changed.
-    pub grace: Duration,
-    /// From interrupt to kill once the world may be changed.
-    pub apply_grace: Duration,
 }
 
 /// Output of runs.

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gantry_protocol::control::run::GrantAnswer;
+use gantry_protocol::control::run::{FailReason, GrantAnswer};
 use gantry_protocol::socket::{FromLauncher, Phase, StateOp, StopKind};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::course::{Course, Step};
 use super::outcome::EndedByUs;
 use super::reporter::{Reported, Reporter};
 use super::states::{Carried, carry};
+use super::timer::{Silence, Timer};
 use super::{Halt, Job, StopReason};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
 use crate::journal::{GrantRecord, Progress, SessionRecord, Started};
@@ -27,11 +28,8 @@ use crate::workspace::SpoolReader;
 /// Facts are looked for at least this often, should a bell be lost.
 const TICK: Duration = Duration::from_millis(500);
 
-/// After an interrupt the tool gets this long before it is killed, where it changes nothing.
-const GRACE: Duration = Duration::from_secs(60);
-
-/// The same where it changes the world: a cut apply loses data.
-const GRACE_GRANTED: Duration = Duration::from_secs(600);
+/// A kill that did not take is repeated after this long.
+const KILL_AGAIN: Duration = Duration::from_secs(60);
 
 /// How a container's time here ended.
 pub(super) struct Attended {
@@ -52,6 +50,7 @@ pub(super) struct Attendance<'a> {
     course: Course,
     started: Started,
     reporter: Reporter,
+    timer: Timer,
     states: HashSet<u64>,
     carried: Channel<(u64, Carried)>,
     kill_at: Option<Instant>,
@@ -69,6 +68,7 @@ impl<'a> Attendance<'a> {
         started: Started,
     ) -> Self {
         let reporter = Reporter::start(job.host.session.clone(), job.entry.lease);
+        let timer = Timer::new(job.host.times, Instant::now(), started.age());
         Self {
             job,
             container,
@@ -77,6 +77,7 @@ impl<'a> Attendance<'a> {
             course,
             started,
             reporter,
+            timer,
             states: HashSet::new(),
             carried: mpsc::unbounded_channel(),
             kill_at: None,
@@ -131,7 +132,10 @@ impl<'a> Attendance<'a> {
                 Some((id, carried)) = self.carried.1.recv() => self.on_carried(id, carried),
                 Ok(()) = self.job.stop.changed() => self.on_stop(),
                 () = kill => self.kill().await,
-                _ = tick.tick() => self.read_facts()?,
+                _ = tick.tick() => {
+                    self.read_facts()?;
+                    self.check_time();
+                }
             }
         }
     }
@@ -156,6 +160,7 @@ impl<'a> Attendance<'a> {
                 _ => Ok(()),
             },
             Event::Bell => {
+                self.timer.heard(Instant::now());
                 self.job.shipper.bell();
                 self.read_facts()
             }
@@ -328,25 +333,39 @@ impl<'a> Attendance<'a> {
         match reason {
             None => {}
             Some(StopReason::Lost) => self.lose(CallError::lost()),
-            Some(reason) => self.interrupt(reason.sentence()),
+            Some(reason) => self.interrupt(EndedByUs::Stopped(reason.sentence())),
         }
     }
 
-    fn interrupt(&mut self, why: String) {
+    fn check_time(&mut self) {
+        // Waiting for an answer of ours is no silence of the run's, and neither is waiting for a cloud.
+        let waits = self.course.waits() || !self.states.is_empty();
+        let silence = match waits || self.started.has_any_grant() {
+            true => Silence::Excused,
+            false => Silence::Counts,
+        };
+        if let Some(why) = self.timer.passed(Instant::now(), silence) {
+            let reason = FailReason::TimedOut;
+            self.interrupt(EndedByUs::Limit { reason, why });
+        }
+    }
+
+    /// One interrupt to the tool, and a kill when its grace is over. What is being stopped already is left alone.
+    fn interrupt(&mut self, why: EndedByUs) {
         if self.stopping() {
             return;
         }
-        let grace = if self.started.has_any_grant() {
-            GRACE_GRANTED
-        } else {
-            GRACE
+        let times = self.job.host.times;
+        let grace = match self.started.has_any_grant() {
+            true => times.apply_grace,
+            false => times.grace,
         };
         self.job.shipper.narrator().say(format!(
             "Stopping: {why}. The tool was interrupted once and has {} s to end.",
             grace.as_secs()
         ));
         self.link.handle.stop(StopKind::Interrupt);
-        self.ended_by_us = Some(EndedByUs::Stopped(why));
+        self.ended_by_us = Some(why);
         self.kill_at = Some(Instant::now() + grace);
     }
 
@@ -383,7 +402,7 @@ impl<'a> Attendance<'a> {
     }
 
     async fn kill(&mut self) {
-        self.kill_at = Some(Instant::now() + GRACE);
+        self.kill_at = Some(Instant::now() + KILL_AGAIN);
         self.link.handle.stop(StopKind::Kill);
         if let Err(error) = self.job.host.engine.kill(&self.container, "SIGKILL").await {
             warn!(error = %Chain(&error), "the container could not be killed; trying again");

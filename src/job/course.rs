@@ -68,6 +68,11 @@ pub(super) struct Course {
 }
 
 impl Course {
+    /// Whether a question of the worker stands without an answer.
+    pub(super) fn waits(&self) -> bool {
+        self.asked.values().any(|asked| *asked == Asked::Pending)
+    }
+
     /// For a lease that begins.
     pub(super) fn new(run_type: RunType, stage: Stage) -> Self {
         Self {

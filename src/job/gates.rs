@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gantry_protocol::Secret;
 use gantry_protocol::control::envelope::{self, EnvelopeError, Expected, VerifiedEnvelope};
 use gantry_protocol::control::inbox::SealedRun;
 use gantry_protocol::control::run::Lease;
@@ -26,8 +27,8 @@ impl OpenedRun {
         &self.payload
     }
 
-    /// Hides every secret of the payload.
-    pub(crate) fn mask(&self) -> Mask {
+    /// Hides every secret of the payload, and those of the host that it hands over.
+    pub(crate) fn mask(&self, hidden: &[Secret]) -> Mask {
         let variables = self
             .payload
             .environment
@@ -38,7 +39,10 @@ impl OpenedRun {
         let files = files.filter_map(|file| STANDARD.decode(file.content.expose()).ok());
         let login = self.payload.source.credentials.iter();
         let login = login.map(|login| login.password.expose().as_bytes().to_vec());
-        let secrets: Vec<_> = variables.chain(files).chain(login).collect();
+        let hidden = hidden
+            .iter()
+            .map(|secret| secret.expose().as_bytes().to_vec());
+        let secrets: Vec<_> = variables.chain(files).chain(login).chain(hidden).collect();
         Mask::new(secrets.iter().map(Vec::as_slice))
     }
 }

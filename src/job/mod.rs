@@ -16,16 +16,20 @@ mod outcome;
 mod prepare;
 mod reporter;
 mod states;
+mod timer;
 mod worker_binary;
 
 use std::sync::Arc;
 
+use gantry_protocol::Secret;
 use gantry_protocol::control::run::{FailReason, Gate, Lease, Outcome, RunResult};
 use gantry_protocol::crypto::{EdPublic, PoolKey};
 use tokio::sync::watch;
 use tracing::{Instrument, error, info, info_span, warn};
 
 pub use gates::{Accepted, accept};
+pub use order::HostOrder;
+pub use timer::Times;
 pub use worker_binary::{WorkerBinaries, WorkerError};
 
 use crate::container::{HostPolicy, LABEL_LAUNCHER, Names};
@@ -66,8 +70,12 @@ pub struct Host {
     pub pool_key: PoolKey,
     /// Keys that may sign envelopes.
     pub server_keys: Vec<EdPublic>,
-    /// Log bytes kept per run.
-    pub spool_budget: u64,
+    /// What the host adds to every order.
+    pub order: HostOrder,
+    /// Values of handed variables that logs hide.
+    pub hidden: Vec<Secret>,
+    /// Time-outs of runs.
+    pub times: Times,
     /// Keep ended containers.
     pub keep_containers: bool,
 }
@@ -178,7 +186,7 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
             }));
         }
     };
-    let shipper = Shipper::start(host.session.clone(), entry.lease, opened.mask());
+    let shipper = Shipper::start(host.session.clone(), entry.lease, opened.mask(&host.hidden));
     let mut job = Job {
         host: host.clone(),
         entry,
@@ -335,6 +343,7 @@ mod tests {
             worker: Digest::of(b"worker"),
             session,
             grants: vec![grant],
+            began: 0,
         });
         entry
     }

@@ -1,9 +1,9 @@
 //! Payload → what the worker is told: a pure reduction.
 //!
-//! Never: the repository's credentials, a setting of the host, anything that the worker does not need.
+//! Never: the repository's credentials, a secret of the host that its owner did not hand over, anything that the worker does not need.
 
 use gantry_protocol::payload::RunPayload;
-use gantry_protocol::socket::WorkOrder;
+use gantry_protocol::socket::{Handed, WorkOrder};
 
 /// A project root that does not stay below the checkout.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -12,13 +12,24 @@ use gantry_protocol::socket::WorkOrder;
 )]
 pub(super) struct BadProjectRoot(String);
 
+/// What the host adds to every order.
+#[derive(Debug, Clone)]
+pub struct HostOrder {
+    /// Variables of the launcher that runs get.
+    pub handed: Vec<Handed>,
+    /// Write each command into the log.
+    pub trace_commands: bool,
+    /// Log bytes kept per run.
+    pub spool_budget: u64,
+}
+
 /// The worker's order for a payload.
 ///
 /// # Errors
 /// [`BadProjectRoot`].
 pub(super) fn work_order(
     payload: &RunPayload,
-    spool_budget: u64,
+    host: &HostOrder,
 ) -> Result<WorkOrder, BadProjectRoot> {
     Ok(WorkOrder {
         run: payload.run,
@@ -32,10 +43,10 @@ pub(super) fn work_order(
         command: payload.command.clone(),
         managed_state: payload.managed_state,
         environment: payload.environment.clone(),
-        handed: Vec::new(),
-        trace_commands: false,
+        handed: host.handed.clone(),
+        trace_commands: host.trace_commands,
         hooks: payload.hooks.clone(),
-        spool_budget,
+        spool_budget: host.spool_budget,
     })
 }
 

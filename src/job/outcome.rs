@@ -29,8 +29,25 @@ pub(super) struct Known<'a> {
 pub(super) enum EndedByUs {
     /// Someone asked to stop.
     Stopped(String),
+    /// The run went over a limit of this host.
+    Limit {
+        /// Which kind.
+        reason: FailReason,
+        /// What it did, and the variable that says how much it may.
+        why: String,
+    },
     /// The worker claimed what no worker can: nothing it said counts.
     Distrusted(String),
+}
+
+impl std::fmt::Display for EndedByUs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stopped(why) | Self::Limit { why, .. } | Self::Distrusted(why) => {
+                f.write_str(why)
+            }
+        }
+    }
 }
 
 /// What follows.
@@ -60,14 +77,25 @@ pub(super) fn verdict(known: &Known<'_>) -> Verdict {
     match agreed {
         Some(WorkerEnd::Parked) => Verdict::Park,
         Some(WorkerEnd::Succeeded) => Verdict::Report(Outcome::Succeeded),
-        Some(WorkerEnd::Stopped { message }) => Verdict::Report(Outcome::Stopped {
-            message: message.clone(),
-        }),
+        Some(WorkerEnd::Stopped { message }) => Verdict::Report(stopped(known, message)),
         Some(WorkerEnd::Failed { kind, message }) => {
             let (reason, message) = (reason(*kind), message.clone());
             Verdict::Report(Outcome::Failed { reason, message })
         }
         None => Verdict::Report(lost(known)),
+    }
+}
+
+/// The tool ended after our interrupt. Why it came is the launcher's to say.
+fn stopped(known: &Known<'_>, message: &str) -> Outcome {
+    match known.ended_by_us {
+        Some(EndedByUs::Limit { reason, why }) => Outcome::Failed {
+            reason: *reason,
+            message: format!("the run was stopped: {why}; {message}"),
+        },
+        _ => Outcome::Stopped {
+            message: message.to_owned(),
+        },
     }
 }
 
@@ -99,6 +127,12 @@ fn lost(known: &Known<'_>) -> Outcome {
         .unwrap_or_default();
     if let Some(EndedByUs::Stopped(why)) = known.ended_by_us {
         return Outcome::Stopped {
+            message: format!("the container was killed{during}: {why}{left}"),
+        };
+    }
+    if let Some(EndedByUs::Limit { reason, why }) = known.ended_by_us {
+        return Outcome::Failed {
+            reason: *reason,
             message: format!("the container was killed{during}: {why}{left}"),
         };
     }

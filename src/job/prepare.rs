@@ -154,6 +154,7 @@ impl Job {
             worker: worker.digest,
             session: None,
             grants: Vec::new(),
+            began: time::OffsetDateTime::now_utc().unix_timestamp(),
         };
         Ok(Ready {
             spec,
@@ -276,7 +277,7 @@ impl Job {
     }
 
     fn order(&self, run: &OpenedRun) -> Result<WorkOrder, Halt> {
-        let order = work_order(run.payload(), self.host.spool_budget);
+        let order = work_order(run.payload(), &self.host.order);
         order.map_err(|error| refused(Gate::Workspace, &error))
     }
 

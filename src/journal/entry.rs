@@ -1,5 +1,7 @@
 //! One lease as the journal keeps it.
 
+use std::time::Duration;
+
 use gantry_protocol::control::inbox::SealedRun;
 use gantry_protocol::control::run::{Lease, RunResult};
 use gantry_protocol::ids::Digest;
@@ -45,6 +47,21 @@ pub struct Started {
     pub session: Option<SessionRecord>,
     /// Phases that change the world: asked for, and maybe granted.
     pub grants: Vec<GrantRecord>,
+    /// When the container was about to be made, in Unix seconds: time limits outlive a launcher.
+    #[serde(default)]
+    pub began: i64,
+}
+
+impl Started {
+    /// How long ago the container was made; nothing where that is not known.
+    pub fn age(&self) -> Duration {
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let seconds = match self.began {
+            0 => 0,
+            began => u64::try_from(now - began).unwrap_or(0),
+        };
+        Duration::from_secs(seconds)
+    }
 }
 
 /// The session of the run socket.

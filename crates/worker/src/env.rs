@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use gantry_protocol::RunState;
+use gantry_protocol::Secret;
 use gantry_protocol::payload::Variable;
+use gantry_protocol::socket::{Handed, Phase};
 
 /// Where programs are looked for when `PATH` is unset.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -37,6 +39,8 @@ pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
     /// The stack set the run state itself, which it may: then the worker leaves it alone.
     own_run_state: bool,
+    /// What the host's owner hands over, but for names that the stack sets itself.
+    handed: Vec<Handed>,
 }
 
 impl Environment {
@@ -54,7 +58,7 @@ impl Environment {
             variables.insert(name.into(), value.into());
         }
         for variable in order {
-            check(variable)?;
+            check(&variable.name, &variable.value)?;
             let value = variable.value.expose();
             variables.insert((&variable.name).into(), value.into());
         }
@@ -66,6 +70,7 @@ impl Environment {
         Ok(Self {
             variables,
             own_run_state,
+            handed: Vec::new(),
         })
     }
 
@@ -74,11 +79,39 @@ impl Environment {
         self.variables.insert(name.into(), value.into());
     }
 
-    /// Tells the code the state of the phase that begins.
-    pub fn set_run_state(&mut self, state: RunState) {
-        if !self.own_run_state {
-            self.set(RUN_STATE, state.as_str());
+    /// Takes what the host's owner hands to runs. The stack's own variables win.
+    ///
+    /// # Errors
+    /// [`InvalidVariable`] names the first one that can't be set.
+    pub fn hand_over(
+        mut self,
+        handed: &[Handed],
+        order: &[Variable],
+    ) -> Result<Self, InvalidVariable> {
+        let own = |name: &str| order.iter().any(|variable| variable.name == name);
+        for one in handed.iter().filter(|one| !own(&one.name)) {
+            check(&one.name, &one.value)?;
+            self.handed.push(one.clone());
         }
+        Ok(self)
+    }
+
+    /// Tells the code the state of the phase that begins, and hands over what is meant for it.
+    pub fn enter(&mut self, phase: Phase) {
+        if !self.own_run_state {
+            self.set(RUN_STATE, phase.state().as_str());
+        }
+        let handed = std::mem::take(&mut self.handed);
+        let reaches = |one: &&Handed| one.to.reaches(phase.writes());
+        for one in handed.iter().filter(|one| !reaches(one)) {
+            if self.get(&one.name) == Some(OsStr::new(one.value.expose())) {
+                self.variables.remove(OsStr::new(&one.name));
+            }
+        }
+        for one in handed.iter().filter(reaches) {
+            self.set(&one.name, one.value.expose());
+        }
+        self.handed = handed;
     }
 
     /// Tells `after_run` how the run ended.
@@ -107,6 +140,11 @@ impl Environment {
     /// Takes over what hooks exported: exactly those variables remain.
     pub fn replace(&mut self, exported: impl IntoIterator<Item = (OsString, OsString)>) {
         let mut exported: BTreeMap<OsString, OsString> = exported.into_iter().collect();
+        // A name that a hook gave another value is the run's own from here on.
+        self.handed.retain(|one| {
+            let name = OsStr::new(&one.name);
+            exported.get(name) == self.variables.get(name)
+        });
         for name in SHELL_OWN {
             let name = OsStr::new(name);
             match self.variables.get(name) {
@@ -118,23 +156,23 @@ impl Environment {
     }
 }
 
-fn check(variable: &Variable) -> Result<(), InvalidVariable> {
-    let rule = if variable.name.is_empty() {
+fn check(name: &str, value: &Secret) -> Result<(), InvalidVariable> {
+    let rule = if name.is_empty() {
         "it has no name"
-    } else if variable.name.contains(['=', '\0']) {
+    } else if name.contains(['=', '\0']) {
         "its name holds `=` or a zero byte"
-    } else if variable.value.expose().contains('\0') {
+    } else if value.expose().contains('\0') {
         "its value holds a zero byte"
     } else {
         return Ok(());
     };
-    let name = variable.name.chars().take(64).collect();
+    let name = name.chars().take(64).collect();
     Err(InvalidVariable { name, rule })
 }
 
 #[cfg(test)]
 mod tests {
-    use gantry_protocol::Secret;
+    use gantry_protocol::socket::HandedTo;
 
     use super::*;
 
@@ -200,10 +238,10 @@ mod tests {
     #[test]
     fn the_run_state_follows_the_phase_unless_the_stack_sets_it() {
         let mut env = Environment::new([], &[], &[]).unwrap();
-        env.set_run_state(RunState::Planning);
+        env.enter(Phase::Plan);
         assert_eq!(env.get(RUN_STATE), Some(OsStr::new("PLANNING")));
         let mut env = Environment::new([], &[], &[variable(RUN_STATE, "mine")]).unwrap();
-        env.set_run_state(RunState::Planning);
+        env.enter(Phase::Plan);
         assert_eq!(env.get(RUN_STATE), Some(OsStr::new("mine")));
     }
 
@@ -221,5 +259,43 @@ mod tests {
             .map(|(n, v)| (n.to_str().unwrap(), v.to_str().unwrap()))
             .collect();
         assert_eq!(left, [("B", "2"), ("SHLVL", "1")]);
+    }
+
+    #[test]
+    fn what_is_handed_over_follows_the_phase() {
+        let one = |name: &str, value: &str, to| Handed {
+            name: name.into(),
+            value: Secret::new(value),
+            to,
+        };
+        let handed = [
+            one("REGION", "eu", HandedTo::Every),
+            one("KEY", "read", HandedTo::Reading),
+            one("KEY", "write", HandedTo::Writing),
+            one("ROLE", "admin", HandedTo::Writing),
+            one("OWN", "host", HandedTo::Every),
+        ];
+        let order = [variable("OWN", "stack")];
+        let env = Environment::new(base(&[("ROLE", "image")]), &[], &order).unwrap();
+        let mut env = env.hand_over(&handed, &order).unwrap();
+        let seen =
+            |env: &Environment, name: &str| env.get(name).map(|v| v.to_str().unwrap().to_owned());
+        let table = [
+            (Phase::Init, "read", Some("image")),
+            (Phase::Plan, "read", Some("image")),
+            (Phase::Apply, "write", Some("admin")),
+            (Phase::Plan, "read", None),
+        ];
+        for (phase, key, role) in table {
+            env.enter(phase);
+            assert_eq!(seen(&env, "KEY").as_deref(), Some(key), "{phase:?}");
+            assert_eq!(seen(&env, "ROLE").as_deref(), role, "{phase:?}");
+            assert_eq!(seen(&env, "REGION").as_deref(), Some("eu"));
+            assert_eq!(seen(&env, "OWN").as_deref(), Some("stack"));
+        }
+        env.replace(base(&[("KEY", "of a hook"), ("REGION", "eu")]));
+        env.enter(Phase::Apply);
+        assert_eq!(seen(&env, "KEY").as_deref(), Some("of a hook"));
+        assert_eq!(seen(&env, "ROLE").as_deref(), Some("admin"));
     }
 }

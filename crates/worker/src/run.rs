@@ -191,7 +191,8 @@ async fn furnish(
         reason = "the image's own variables are the base of the run's"
     )]
     let image = std::env::vars_os();
-    let env = Environment::new(image, tool.defaults(), &order.environment);
+    let env = Environment::new(image, tool.defaults(), &order.environment)
+        .and_then(|env| env.hand_over(&order.handed, &order.environment));
     let mut env = env.map_err(|error| internal(report::chain(&error)))?;
     if order.managed_state {
         let listener = Listener::start(link.clone()).await;

@@ -167,6 +167,8 @@ pub enum FailReason {
     Workspace,
     /// The container ran out of memory.
     OutOfMemory,
+    /// The run used more disk than it may.
+    OutOfDisk,
     /// The container ended without the worker's final word.
     ContainerLost,
     /// A time limit passed.

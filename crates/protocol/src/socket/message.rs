@@ -149,8 +149,10 @@ pub struct WorkOrder {
     /// of each phase, the final state for `after_run`, and the state listener's variables.
     pub environment: Vec<Variable>,
     /// Variables of the launcher that its owner hands to runs; the order's own win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handed: Vec<Handed>,
     /// Write each command into the log before it is executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trace_commands: bool,
     /// Commands around the phases.
     pub hooks: Hooks,

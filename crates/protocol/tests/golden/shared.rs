@@ -64,6 +64,7 @@ fn control_names() -> Vec<Golden> {
             Denied,
             Workspace,
             OutOfMemory,
+            OutOfDisk,
             ContainerLost,
             TimedOut,
             Internal,

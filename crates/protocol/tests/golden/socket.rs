@@ -94,6 +94,12 @@ fn order_full() -> WorkOrder {
         command: Some("terraform output".into()),
         managed_state: true,
         environment: environment(),
+        handed: vec![Handed {
+            name: "AWS_REGION".into(),
+            value: Secret::new("eu-west-1"),
+            to: HandedTo::Reading,
+        }],
+        trace_commands: true,
         hooks: hooks(),
         ..order_bare()
     }
@@ -113,11 +119,7 @@ fn order_bare() -> WorkOrder {
         managed_state: false,
         environment: vec![],
         hooks: Hooks::default(),
-        handed: vec![Handed {
-            name: "AWS_REGION".into(),
-            value: Secret::new("eu-west-1"),
-            to: HandedTo::Reading,
-        }],
+        handed: vec![],
         trace_commands: false,
         spool_budget: 1 << 30,
     }

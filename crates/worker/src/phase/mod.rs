@@ -140,7 +140,7 @@ impl Room {
         if !directory.is_dir() {
             return Err(no_project(phase, &directory));
         }
-        self.env.set_run_state(phase.state());
+        self.env.enter(phase);
         let (before, after) = around(&self.hooks, phase);
         let name = planner::name(phase);
         self.hook(&format!("before_{name}"), &before, &mut directory, capture)

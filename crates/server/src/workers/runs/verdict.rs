@@ -117,6 +117,7 @@ fn reason_name(reason: FailReason) -> &'static str {
         FailReason::Denied => "the phase was denied",
         FailReason::Workspace => "the workspace is not usable",
         FailReason::OutOfMemory => "out of memory",
+        FailReason::OutOfDisk => "out of disk",
         FailReason::ContainerLost => "the container was lost",
         FailReason::TimedOut => "timed out",
         FailReason::Internal => "the launcher or the worker failed",
