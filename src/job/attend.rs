@@ -152,6 +152,8 @@ impl<'a> Attendance<'a> {
                 let _ = go.send(());
                 Ok(())
             }
+            // Attended containers have their order.
+            Event::Waiting => Ok(()),
             Event::Given => match &mut self.started.session {
                 Some(record) if !record.given => {
                     record.given = true;

@@ -40,7 +40,7 @@ pub(super) async fn serve(
 ) -> Result<(), ConnectionError> {
     let hello = tokio::time::timeout(HELLO, read(&mut stream, MAX_HELLO));
     let hello = hello.await.map_err(|_| ConnectionError::Silent)??;
-    let welcome = match greet(&hello.message, shared) {
+    let welcome = match greeted(&mut stream, &hello.message, shared).await? {
         Ok(welcome) => welcome,
         Err(reason) => {
             write(
@@ -69,6 +69,46 @@ pub(super) async fn serve(
     exchange(stream, receiver, shared).await
 }
 
+/// Decides who this is, once there is something to decide: a worker may be here before its order.
+async fn greeted(
+    stream: &mut UnixStream,
+    hello: &FromWorker,
+    shared: &Shared,
+) -> Result<Result<FromLauncher, &'static str>, ConnectionError> {
+    let mut told = false;
+    loop {
+        let mut ordered = std::pin::pin!(shared.ordered.notified());
+        // Before the door is looked at, so that an order in between is not missed.
+        ordered.as_mut().enable();
+        if !matches!(*lock(&shared.door), Door::Waiting) {
+            return Ok(greet(hello, shared));
+        }
+        if !std::mem::replace(&mut told, true) {
+            write(stream, &FromLauncher::Wait.into()).await?;
+            let _ = shared.events.send(Event::Waiting);
+        }
+        tokio::select! {
+            () = ordered => {}
+            gone = spoken(stream) => {
+                gone?;
+                return Err(ConnectionError::Refused("the connection did not wait for its order"));
+            }
+        }
+    }
+}
+
+/// Waits until the peer says something or ends. A worker does neither before it has its order.
+async fn spoken(stream: &UnixStream) -> io::Result<()> {
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Decides who this is. The order leaves this process exactly once.
 fn greet(hello: &FromWorker, shared: &Shared) -> Result<FromLauncher, &'static str> {
     let FromWorker::Hello {
@@ -84,6 +124,7 @@ fn greet(hello: &FromWorker, shared: &Shared) -> Result<FromLauncher, &'static s
     }
     let mut door = lock(&shared.door);
     let (order, known) = match &*door {
+        Door::Waiting => return Err("there is no order yet"),
         Door::First(order) => (Some(order), None),
         Door::Unsure(order, digest) => (Some(order), Some(*digest)),
         Door::Known(digest) => (None, Some(*digest)),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use gantry_protocol::ids::Digest;
 use gantry_protocol::socket::{SOCKET_NAME, WorkOrder};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::debug;
 
@@ -46,6 +46,8 @@ pub struct LinkError {
 /// Who is expected to connect.
 #[derive(Debug)]
 pub enum Expect {
+    /// A container that is kept for a later run: who connects waits for [`Handle::assign`].
+    Later,
     /// A new container: its first connection gets the order.
     New(Box<WorkOrder>),
     /// An adopted one that may or may not have got the order and the key with this digest.
@@ -63,12 +65,14 @@ pub fn listen(dir: &Path, gid: u32, expect: Expect) -> Result<Link, LinkError> {
     let listener = bind(dir, gid).map_err(|source| LinkError { path, source })?;
     let (events, receiver) = mpsc::unbounded_channel();
     let door = match expect {
+        Expect::Later => Door::Waiting,
         Expect::New(order) => Door::First(order),
         Expect::Unsure(order, digest) => Door::Unsure(order, digest),
         Expect::Known(digest) => Door::Known(digest),
     };
     let shared = Arc::new(Shared {
         door: Mutex::new(door),
+        ordered: Notify::new(),
         standing: Mutex::new(Standing::default()),
         out: Mutex::new(None),
         events,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use gantry_protocol::ids::Digest;
 use gantry_protocol::socket::{Frame, FromLauncher, Phase, StateOp, StopKind, WorkOrder};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use listener::{Expect, Link, LinkError, listen};
 
@@ -23,6 +23,8 @@ const STANDING_STATES: usize = 8;
 /// What the worker wants.
 #[derive(Debug)]
 pub enum Event {
+    /// A worker connected and waits: there is no order for it yet.
+    Waiting,
     /// First connection: the order is about to be given, and is once `go` is used.
     Connected {
         /// Digest of the session key, to be journaled first.
@@ -61,6 +63,8 @@ struct Standing {
 
 /// Who may connect.
 enum Door {
+    /// There is no order yet: who connects waits for it.
+    Waiting,
     /// Nobody has connected: the next one gets the order.
     First(Box<WorkOrder>),
     /// The launcher before died while it gave the order: the worker has it and shows the key, or it has
@@ -72,6 +76,8 @@ enum Door {
 
 struct Shared {
     door: Mutex<Door>,
+    /// Rung when a waiting door gets its order.
+    ordered: Notify,
     standing: Mutex<Standing>,
     /// The live connection's outgoing queue.
     out: Mutex<Option<mpsc::UnboundedSender<Frame<FromLauncher>>>>,
@@ -85,6 +91,16 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// Gives the order that a worker waits for. A door that had one keeps it: an order is never replaced.
+    pub fn assign(&self, order: Box<WorkOrder>) {
+        let mut door = lock(&self.shared.door);
+        if matches!(*door, Door::Waiting) {
+            *door = Door::First(order);
+            drop(door);
+            self.shared.ordered.notify_waiters();
+        }
+    }
+
     /// Answers [`Event::Ask`]. The first answer for a phase stands.
     pub fn decide(&self, phase: Phase, decision: FromLauncher) {
         let mut standing = lock(&self.shared.standing);

@@ -121,8 +121,17 @@ async fn order(
     tokio::select! {
         biased;
         stop = processes.stopped() => Err(stopped(&stop)),
-        order = tokio::time::timeout(PATIENCE, ordered) => {
-            order.ok().flatten().ok_or_else(|| no_order(link))
+        order = ordered => order.ok_or_else(|| no_order(link)),
+        () = out_of_patience(link) => Err(no_order(link)),
+    }
+}
+
+/// Ends when no launcher has been there for long; one that says to wait is waited for.
+async fn out_of_patience(link: &Link) {
+    loop {
+        tokio::time::sleep(PATIENCE).await;
+        if !link.waits() {
+            return;
         }
     }
 }

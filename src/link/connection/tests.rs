@@ -168,7 +168,7 @@ async fn answers_reach_a_worker_that_was_away() {
         match next(&mut link).await {
             Event::Ask { phase } => asked = phase == Phase::Apply,
             Event::State { id, body, .. } => locked = id == 7 && body == b"{}",
-            Event::Given | Event::Connected { .. } | Event::Bell => {}
+            Event::Given | Event::Waiting | Event::Connected { .. } | Event::Bell => {}
         }
     }
     drop(peer);
@@ -305,4 +305,59 @@ async fn nothing_leaves_before_it_is_journaled() {
     drop(go);
     assert!(peer.closed().await);
     assert!(!session.hex().is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_early_gets_its_order_later_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut link = link(dir.path(), Expect::Later);
+    let hello = || FromWorker::Hello {
+        socket_version: version::SOCKET,
+        worker_version: "0.1.0".to_owned(),
+        session: None,
+    };
+    // The first one ends while it waits; the second is the one that gets the order.
+    let mut gone = Peer::connect(dir.path()).await;
+    gone.say(hello()).await;
+    assert!(matches!(next(&mut link).await, Event::Waiting));
+    drop(gone);
+    let mut peer = Peer::connect(dir.path()).await;
+    peer.say(hello()).await;
+    assert!(matches!(next(&mut link).await, Event::Waiting));
+    assert_eq!(peer.hear().await.message, FromLauncher::Wait);
+    link.link.handle.assign(order());
+    let FromLauncher::Welcome {
+        session,
+        order: given,
+    } = peer.hear().await.message
+    else {
+        panic!("no welcome")
+    };
+    assert_eq!(given, order());
+    assert!(matches!(next(&mut link).await, Event::Given));
+
+    let mut another = order();
+    another.project_root = "other".into();
+    link.link.handle.assign(another);
+    let (_late, answer) = Peer::hello(dir.path(), None, version::SOCKET).await;
+    assert!(matches!(answer, FromLauncher::Refused { .. }), "{answer:?}");
+    let (_same, answer) = Peer::hello(dir.path(), Some(session), version::SOCKET).await;
+    assert_eq!(answer, FromLauncher::Resumed);
+}
+
+#[tokio::test]
+async fn who_speaks_before_the_order_is_no_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut link = link(dir.path(), Expect::Later);
+    let mut peer = Peer::connect(dir.path()).await;
+    peer.say(FromWorker::Hello {
+        socket_version: version::SOCKET,
+        worker_version: "0.1.0".to_owned(),
+        session: None,
+    })
+    .await;
+    assert!(matches!(next(&mut link).await, Event::Waiting));
+    assert_eq!(peer.hear().await.message, FromLauncher::Wait);
+    peer.say(FromWorker::Bell).await;
+    assert!(peer.closed().await);
 }

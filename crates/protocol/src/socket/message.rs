@@ -49,6 +49,9 @@ pub enum FromLauncher {
         /// What to do.
         order: Box<WorkOrder>,
     },
+    /// Answer to a first [`FromWorker::Hello`] of a worker that is here before its run: stay, and say nothing;
+    /// [`FromLauncher::Welcome`] follows on this connection.
+    Wait,
     /// Answer to a later [`FromWorker::Hello`].
     Resumed,
     /// The connection is refused; the worker keeps trying (a newer launcher may accept it).

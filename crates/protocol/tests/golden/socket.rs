@@ -69,6 +69,7 @@ fn from_launcher() -> Vec<Golden> {
     let phase = Phase::Destroy;
     variants! {FromLauncher, "socket-1",
         FromLauncher::Welcome { .. } => "launcher-welcome", Refused, welcome;
+        FromLauncher::Wait => "launcher-wait", Ignored, FromLauncher::Wait;
         FromLauncher::Resumed => "launcher-resumed", Ignored, FromLauncher::Resumed;
         FromLauncher::Refused { .. } => "launcher-refused", Refused,
             FromLauncher::Refused { reason: "the session key is not of this run".into() };

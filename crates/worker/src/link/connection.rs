@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gantry_protocol::socket::frame::{PREFIX, lengths};
@@ -56,10 +57,21 @@ pub(super) async fn serve(shared: &Arc<Shared>, greeted: impl FnOnce()) -> LinkE
     };
     let (mut reader, mut writer) = stream.into_split();
     let greeting = timeout(GREETING, greet(shared, &mut reader, &mut writer));
-    match greeting.await {
-        Ok(Ok(())) => greeted(),
-        Ok(Err(error)) => return error,
-        Err(_) => return LinkError::Silent,
+    let greeting = match greeting.await {
+        Ok(Ok(Greeting::Wait)) => {
+            // The launcher keeps this container for a run that is yet to come: however long that takes.
+            shared.waits.store(true, Ordering::Release);
+            let answer = greeting_of(shared, &mut reader).await;
+            shared.waits.store(false, Ordering::Release);
+            answer
+        }
+        Ok(answer) => answer,
+        Err(_) => Err(LinkError::Silent),
+    };
+    match greeting {
+        Ok(Greeting::Done) => greeted(),
+        Ok(Greeting::Wait) => return LinkError::Unexpected,
+        Err(error) => return error,
     }
     shared.lock().repeat();
     // What grew while nobody listened is told once more.
@@ -78,22 +90,35 @@ async fn greet(
     shared: &Shared,
     reader: &mut OwnedReadHalf,
     writer: &mut OwnedWriteHalf,
-) -> Result<(), LinkError> {
+) -> Result<Greeting, LinkError> {
     let session = shared.lock().session.clone();
-    let known = session.is_some();
     let hello = FromWorker::Hello {
         socket_version: SOCKET,
         worker_version: env!("CARGO_PKG_VERSION").to_owned(),
         session,
     };
     send(writer, &hello.into()).await?;
+    greeting_of(shared, reader).await
+}
+
+/// How the launcher took the hello.
+enum Greeting {
+    /// The connection stands.
+    Done,
+    /// The order is yet to come.
+    Wait,
+}
+
+async fn greeting_of(shared: &Shared, reader: &mut OwnedReadHalf) -> Result<Greeting, LinkError> {
+    let known = shared.lock().session.is_some();
     match (receive(reader).await?.message, known) {
         (FromLauncher::Welcome { session, order }, false) => {
             shared.lock().session = Some(session);
             let _ = shared.said.send(Said::Order(order));
-            Ok(())
+            Ok(Greeting::Done)
         }
-        (FromLauncher::Resumed, true) => Ok(()),
+        (FromLauncher::Wait, false) => Ok(Greeting::Wait),
+        (FromLauncher::Resumed, true) => Ok(Greeting::Done),
         (FromLauncher::Refused { reason }, _) => Err(LinkError::Refused(reason)),
         _ => Err(LinkError::Unexpected),
     }
@@ -123,7 +148,7 @@ async fn receive_all(
                 shared.bell.wake.notify_one();
             }
             FromLauncher::Refused { reason } => return Err(LinkError::Refused(reason)),
-            FromLauncher::Welcome { .. } | FromLauncher::Resumed => {
+            FromLauncher::Welcome { .. } | FromLauncher::Wait | FromLauncher::Resumed => {
                 return Err(LinkError::Unexpected);
             }
         }

@@ -84,6 +84,8 @@ struct Shared {
     bell: Arc<Bell>,
     state: Mutex<State>,
     said: mpsc::UnboundedSender<Said>,
+    /// Whether the launcher said to wait for the order.
+    waits: AtomicBool,
     /// Told whenever a request was answered or a bell was sent.
     settled: Notify,
 }
@@ -115,6 +117,7 @@ impl Link {
             bell,
             state: Mutex::default(),
             said,
+            waits: AtomicBool::new(false),
             settled: Notify::new(),
         });
         tokio::spawn(keep_connected(Arc::clone(&shared)));
@@ -176,6 +179,11 @@ impl Link {
         };
         // Out of patience: the launcher reads the rest from the spool.
         let _ = tokio::time::timeout(patience, reached).await;
+    }
+
+    /// Whether a launcher is there and said to wait for the order.
+    pub fn waits(&self) -> bool {
+        self.shared.waits.load(Ordering::Acquire)
     }
 
     /// Why the newest attempt to connect failed, in words.
