@@ -1,7 +1,7 @@
 //! From an opened run to a running container, gate by gate; and back to a container that runs already.
 //!
-//! image (parse, allowlist, digest) → pull → workspace → worker → spec → journal → create → start. Each gate
-//! takes the value that only the gate before makes.
+//! image (parse, allowlist, digest) → pull → worker → spec → journal → create and start, the workspace beside it →
+//! order. Each gate takes the value that only the gate before makes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,9 +19,11 @@ use super::gates::OpenedRun;
 use super::laps::Laps;
 use super::order::work_order;
 use super::worker_binary::Worker;
-use super::{Halt, Job, StopReason};
+use super::{Halt, Job, StopReason, ending};
 use crate::container::{Accounts, Names, RunMounts, accounts, container_spec, protected_targets};
-use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, ContainerView, ErrorKind};
+use crate::engine::{
+    ContainerId, ContainerSpec, ContainerStatus, ContainerView, Docker, EngineError, ErrorKind,
+};
 use crate::image::{Credentials, PulledImage};
 use crate::journal::{Progress, SessionRecord, Started};
 use crate::link::{self, Expect};
@@ -32,56 +34,91 @@ use crate::workspace::{LaidFile, RunDirs, SpoolReader, lay_files};
 /// A pull may take this long.
 const PULL: Duration = Duration::from_secs(30 * 60);
 
-/// Everything a container needs, all gates passed.
-struct Ready {
+/// A container that may be made: all gates passed.
+struct Placed {
     spec: ContainerSpec,
     dirs: RunDirs,
-    order: Box<WorkOrder>,
     started: Started,
+    /// Of an apply: what the restored workspace has to be.
+    attestation: Option<WorkspaceAttestation>,
 }
 
 impl Job {
-    /// A lease that has no container yet.
+    /// A lease that has no container yet. The container starts while its workspace is filled: the worker in it
+    /// has no order, so nothing of the run happens before both are there.
     pub(super) async fn begin(&mut self, run: OpenedRun) -> Result<RunResult, Halt> {
         if let Some(left) = self.find().await? {
-            // Created, but the journal's next entry was never written: it never started.
-            self.host
-                .engine
-                .remove(&left.id)
-                .await
-                .map_err(|error| refused(Gate::Container, &error))?;
+            // Its worker never got an order: the journal would know a session.
+            let removed = self.host.engine.remove(&left.id).await;
+            removed.map_err(|error| refused(Gate::Container, &error))?;
         }
         let mut laps = Laps::start();
-        let ready = self.ready(&run, &mut laps).await?;
+        let placed = self.place(&run, &mut laps).await?;
         self.check_stop()?;
-        self.entry.progress = Progress::Started(ready.started.clone());
+        self.entry.progress = Progress::Started(placed.started.clone());
         self.host.journal.write(&self.entry)?;
         laps.lap("journal");
-        let engine = self.host.engine.clone();
-        let create = engine.create(&ready.spec).await;
-        let container = create.map_err(|error| refused(Gate::Container, &error))?;
-        let expect = Expect::New(ready.order.clone());
-        let link = self.listen(&ready.dirs, expect)?;
-        let facts = self.spool(&ready.dirs, &link)?;
-        laps.lap("create");
-        if let Err(error) = engine.start(&container).await {
-            return Err(refused(Gate::Container, &error));
-        }
-        laps.lap("start");
+        let link = self.listen(&placed.dirs, Expect::Later)?;
+        let begun = self.start_and_fill(&run, &placed, &mut laps).await;
+        let (container, order) = match begun {
+            Ok(begun) => begun,
+            Err(halt) => {
+                // It waits for an order that will not come; the report of the end may take long.
+                ending::remove_container(&self.host, self.entry.lease).await;
+                return Err(halt);
+            }
+        };
+        let facts = self.spool(&placed.dirs, &link)?;
+        link.handle.assign(order);
+        laps.lap("beside");
         laps.log();
-        self.attend(&run, container, link, facts, ready.started)
+        self.attend(&run, container, link, facts, placed.started)
             .await
     }
 
-    /// A lease whose container may exist: it goes on as if this process had started it.
+    async fn start_and_fill(
+        &self,
+        run: &OpenedRun,
+        placed: &Placed,
+        laps: &mut Laps,
+    ) -> Result<(ContainerId, Box<WorkOrder>), Halt> {
+        let launched = launch(&self.host.engine, &placed.spec);
+        let filled = timed(self.fill(run, placed));
+        let (launched, (filled, fill_time)) = tokio::join!(launched, filled);
+        laps.add("workspace", fill_time);
+        let order = filled?;
+        let launched = launched.map_err(|error| refused(Gate::Container, &error))?;
+        laps.add("create", launched.create);
+        laps.add("start", launched.start);
+        self.check_stop()?;
+        Ok((launched.container, order))
+    }
+
+    /// The workspace and the order: the last things that can say no.
+    async fn fill(&self, run: &OpenedRun, placed: &Placed) -> Result<Box<WorkOrder>, Halt> {
+        let order = Box::new(self.order(run)?);
+        let attestation = placed.attestation.as_ref();
+        self.workspace(run, &placed.dirs, attestation).await?;
+        Ok(order)
+    }
+
+    /// A lease whose container may exist: one that got its order goes on as if this process had started it.
     pub(super) async fn adopt(
         &mut self,
         run: OpenedRun,
         started: Started,
     ) -> Result<RunResult, Halt> {
+        let Some(record) = started.session else {
+            // Its worker has no order, and its workspace may be half filled: nothing of the run has happened.
+            return Box::pin(self.begin(run)).await;
+        };
         let container = match self.find().await? {
             Some(view) if view.status != ContainerStatus::Created => view.id,
-            Some(_) | None => return self.begin_again(run, started).await,
+            // It did run, and somebody removed it.
+            Some(_) | None => {
+                let why = "the run's container was removed while the launcher was away".to_owned();
+                return Err(Halt::Refused(Gate::Container, why));
+            }
         };
         self.shipper
             .narrator()
@@ -91,12 +128,9 @@ impl Job {
             .host
             .data
             .run(self.entry.lease.run, self.entry.lease.attempt);
-        let expect = match started.session {
-            Some(SessionRecord { key, given: true }) => Expect::Known(key),
-            Some(SessionRecord { key, given: false }) => {
-                Expect::Unsure(Box::new(self.order(&run)?), key)
-            }
-            None => Expect::New(Box::new(self.order(&run)?)),
+        let expect = match record {
+            SessionRecord { key, given: true } => Expect::Known(key),
+            SessionRecord { key, given: false } => Expect::Unsure(Box::new(self.order(&run)?), key),
         };
         let link = self.listen(&dirs, expect)?;
         let facts = self.spool(&dirs, &link)?;
@@ -118,17 +152,7 @@ impl Job {
         self.conclude(run, &container, seen).await
     }
 
-    /// The intent was written, the container never started: nothing of the run has happened.
-    async fn begin_again(&mut self, run: OpenedRun, started: Started) -> Result<RunResult, Halt> {
-        if started.session.is_some() {
-            // It did run, and somebody removed it.
-            let why = "the run's container was removed while the launcher was away".to_owned();
-            return Err(Halt::Refused(Gate::Container, why));
-        }
-        Box::pin(self.begin(run)).await
-    }
-
-    async fn ready(&mut self, run: &OpenedRun, laps: &mut Laps) -> Result<Ready, Halt> {
+    async fn place(&mut self, run: &OpenedRun, laps: &mut Laps) -> Result<Placed, Halt> {
         let payload = run.payload();
         let attestation = match payload.stage {
             Stage::Start => None,
@@ -144,23 +168,19 @@ impl Job {
         let worker = self.worker().await?;
         laps.lap("worker");
         let dirs = self.dirs()?;
-        self.workspace(run, &dirs, attestation.as_ref()).await?;
-        laps.lap("workspace");
-        let order = Box::new(self.order(run)?);
         let spec = self.spec(&dirs, &image, &worker)?;
-        let image = image.by_digest();
         let started = Started {
-            image,
+            image: image.by_digest(),
             worker: worker.digest,
             session: None,
             grants: Vec::new(),
             began: time::OffsetDateTime::now_utc().unix_timestamp(),
         };
-        Ok(Ready {
+        Ok(Placed {
             spec,
             dirs,
-            order,
             started,
+            attestation,
         })
     }
 
@@ -226,7 +246,7 @@ impl Job {
     }
 
     async fn workspace(
-        &mut self,
+        &self,
         run: &OpenedRun,
         dirs: &RunDirs,
         attestation: Option<&WorkspaceAttestation>,
@@ -360,6 +380,31 @@ impl Job {
         let reason: Option<StopReason> = self.stop.borrow().clone();
         reason.map_or(Ok(()), |reason| Err(Halt::Stopped(reason)))
     }
+}
+
+/// A container that runs and waits for its order, and how long it took.
+struct Launched {
+    container: ContainerId,
+    create: Duration,
+    start: Duration,
+}
+
+async fn launch(engine: &Docker, spec: &ContainerSpec) -> Result<Launched, EngineError> {
+    let (container, create) = timed(engine.create(spec)).await;
+    let container = container?;
+    let (started, start) = timed(engine.start(&container)).await;
+    started?;
+    Ok(Launched {
+        container,
+        create,
+        start,
+    })
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let begun = tokio::time::Instant::now();
+    let done = work.await;
+    (done, begun.elapsed())
 }
 
 /// A gate's no, in one sentence with its causes.

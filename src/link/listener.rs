@@ -46,10 +46,8 @@ pub struct LinkError {
 /// Who is expected to connect.
 #[derive(Debug)]
 pub enum Expect {
-    /// A container that is kept for a later run: who connects waits for [`Handle::assign`].
+    /// A new container: who connects waits for [`Handle::assign`].
     Later,
-    /// A new container: its first connection gets the order.
-    New(Box<WorkOrder>),
     /// An adopted one that may or may not have got the order and the key with this digest.
     Unsure(Box<WorkOrder>, Digest),
     /// An adopted one whose session key has this digest.
@@ -66,7 +64,6 @@ pub fn listen(dir: &Path, gid: u32, expect: Expect) -> Result<Link, LinkError> {
     let (events, receiver) = mpsc::unbounded_channel();
     let door = match expect {
         Expect::Later => Door::Waiting,
-        Expect::New(order) => Door::First(order),
         Expect::Unsure(order, digest) => Door::Unsure(order, digest),
         Expect::Known(digest) => Door::Known(digest),
     };

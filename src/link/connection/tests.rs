@@ -65,6 +65,13 @@ fn link(dir: &Path, expect: Expect) -> Job {
     }
 }
 
+/// A link whose order is there before its worker.
+fn ordered(dir: &Path) -> Job {
+    let job = link(dir, Expect::Later);
+    job.link.handle.assign(order());
+    job
+}
+
 struct Peer(UnixStream);
 
 impl Peer {
@@ -129,7 +136,7 @@ fn key_of(answer: &FromLauncher) -> Secret {
 #[tokio::test]
 async fn the_order_is_given_once() {
     let temp = tempfile::tempdir().unwrap();
-    let mut link = link(temp.path(), Expect::New(order()));
+    let mut link = ordered(temp.path());
     let (_first, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
     let key = key_of(&answer);
     assert!(matches!(next(&mut link).await, Event::Given));
@@ -148,7 +155,7 @@ async fn the_order_is_given_once() {
 #[tokio::test]
 async fn answers_reach_a_worker_that_was_away() {
     let temp = tempfile::tempdir().unwrap();
-    let mut link = link(temp.path(), Expect::New(order()));
+    let mut link = ordered(temp.path());
     let (mut peer, answer) = Peer::hello(temp.path(), None, version::SOCKET).await;
     let key = key_of(&answer);
     peer.say(FromWorker::Ask {
@@ -224,7 +231,7 @@ async fn answers_reach_a_worker_that_was_away() {
 #[tokio::test]
 async fn what_is_no_hello_is_cut_off() {
     let temp = tempfile::tempdir().unwrap();
-    let _link = link(temp.path(), Expect::New(order()));
+    let _link = ordered(temp.path());
     let mut long = Peer::connect(temp.path()).await;
     long.0.write_all(&[0, 16, 0, 0, 0, 0, 0, 0]).await.unwrap();
     assert!(long.closed().await);
@@ -250,7 +257,7 @@ async fn what_is_no_hello_is_cut_off() {
 #[tokio::test]
 async fn the_socket_is_its_group_s_and_can_be_bound_again() {
     let temp = tempfile::tempdir().unwrap();
-    let first = link(temp.path(), Expect::New(order()));
+    let first = ordered(temp.path());
     let mode = std::fs::metadata(temp.path().join(SOCKET_NAME))
         .unwrap()
         .mode();
@@ -287,7 +294,8 @@ async fn a_launcher_that_died_while_giving_the_order_takes_the_worker_either_way
 async fn nothing_leaves_before_it_is_journaled() {
     let temp = tempfile::tempdir().unwrap();
     let gid = std::fs::metadata(temp.path()).unwrap().gid();
-    let mut link = listen(temp.path(), gid, Expect::New(order())).unwrap();
+    let mut link = listen(temp.path(), gid, Expect::Later).unwrap();
+    link.handle.assign(order());
     let mut peer = Peer::connect(temp.path()).await;
     let hello = FromWorker::Hello {
         socket_version: version::SOCKET,
