@@ -4,13 +4,18 @@
 //! every occurrence is five asterisks, with the raw offset up to which they are decided. Never: a byte given
 //! out that a later byte could still turn into a part of a secret, and never a secret in a `Debug` output.
 //!
-//! What is looked for: each secret as it is, each longer line of a secret of several lines, the form that JSON
-//! and HCL give it in quotes, and its base64 at the three alignments that it can have in a longer encoded
-//! text. Occurrences that overlap are hidden together, so a secret that begins inside another leaves no tail.
+//! What is looked for: each secret as it is and each longer line of a secret of several lines, both also as
+//! JSON, HCL, shells and URLs write them, and its base64 (at the three alignments that it can have in a longer
+//! encoded text, in both alphabets, wrapped or not) and hexadecimal. Occurrences that overlap are hidden
+//! together, so a secret that begins inside another leaves no tail; where bytes are missing, what could be the
+//! torn end of a secret is hidden too.
 
+mod forms;
 mod patterns;
+mod search;
 mod stream;
 
+pub use patterns::is_too_short;
 pub use stream::{Mask, MaskStream, Masked};
 
 /// What stands in a secret's place.
