@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::parse::Reader;
 use super::variables as var;
+use crate::tool::Mirror;
 
 /// The proxies of the environment, for programs that the launcher starts; its own client reads them itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,20 @@ pub struct Proxies {
     pub http: Option<Secret>,
     /// What is reached directly.
     pub none: Option<String>,
+}
+
+impl Proxies {
+    /// As variables, for programs that are started with nothing else.
+    pub fn variables(&self) -> Vec<(String, Secret)> {
+        let none = self.none.as_deref().map(Secret::new);
+        let all = [
+            (var::PROXY_HTTPS, self.https.clone()),
+            (var::PROXY_HTTP, self.http.clone()),
+            (var::PROXY_NONE, none),
+        ];
+        let set = |(name, value): (&str, Option<Secret>)| Some((name.to_owned(), value?));
+        all.into_iter().filter_map(set).collect()
+    }
 }
 
 /// A VCS agent pool whose repositories this host reaches directly.
@@ -143,6 +158,16 @@ impl Reader<'_> {
         }
     }
 
+    pub(super) fn tool_mirror(&mut self) -> Mirror {
+        let Some(text) = self.value(var::TOOL_MIRROR) else {
+            return Mirror::Publishers;
+        };
+        Mirror::parse(&text).unwrap_or_else(|rule| {
+            self.wrong(var::TOOL_MIRROR, rule);
+            Mirror::Publishers
+        })
+    }
+
     pub(super) fn url(&mut self, name: &str) -> Option<Url> {
         let text = self.value(name)?;
         match Url::parse(&text) {
@@ -161,7 +186,8 @@ fn base_url(text: &str) -> Option<Url> {
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
+    // Clear text would show credentials to the way there.
+    (url.scheme() == "https" && url.has_host() && plain).then_some(url)
 }
 
 fn root_cas(text: &str) -> Result<Vec<NamedPem>, String> {

@@ -108,6 +108,7 @@ impl Job {
             rendered: *rendered,
             image: seen.started.image.clone(),
             worker: seen.started.worker,
+            tool: seen.started.tool,
         };
         let signed = jws::sign_pool(&attestation, &self.host.pool_key).map_err(ParkError::Sign)?;
         self.upload(lease, &signed, &sealed).await?;
@@ -194,13 +195,7 @@ impl Job {
 
 /// Removes a lease's container, however often it takes; one that is kept is stopped at least.
 pub(super) async fn remove_container(host: &Host, lease: Lease) {
-    let launcher = host.session.launcher();
-    let name = Names {
-        launcher,
-        run: lease.run,
-        attempt: lease.attempt,
-    }
-    .container();
+    let name = container_name(host, lease);
     if host.keep_containers {
         warn!(%name, "kept for inspection (GANTRY_KEEP_CONTAINERS)");
         return;
@@ -225,6 +220,16 @@ pub(super) async fn remove_container(host: &Host, lease: Lease) {
             }
         }
     }
+}
+
+/// The name of a lease's container.
+pub(super) fn container_name(host: &Host, lease: Lease) -> String {
+    let names = Names {
+        launcher: host.session.launcher(),
+        run: lease.run,
+        attempt: lease.attempt,
+    };
+    names.container()
 }
 
 fn is_gone(error: &EngineError) -> bool {

@@ -5,12 +5,24 @@
 use gantry_protocol::payload::RunPayload;
 use gantry_protocol::socket::{Handed, WorkOrder};
 
+use super::tool_choice::tool_from;
+use crate::tool::NotExact;
+
 /// A project root that does not stay below the checkout.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "the stack's project root `{0}` is not a plain path below the repository; correct it in the stack's settings"
 )]
 pub(super) struct BadProjectRoot(String);
+
+/// A payload that no order can be made of.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum BadOrder {
+    #[error(transparent)]
+    ProjectRoot(#[from] BadProjectRoot),
+    #[error(transparent)]
+    Tool(#[from] NotExact),
+}
 
 /// What the host adds to every order.
 #[derive(Debug, Clone)]
@@ -23,20 +35,22 @@ pub struct HostOrder {
     pub spool_budget: u64,
 }
 
-/// The worker's order for a payload.
+/// The worker's order for a payload; `brought` says whether the host mounts the tool.
 ///
 /// # Errors
-/// [`BadProjectRoot`].
+/// [`BadOrder`].
 pub(super) fn work_order(
     payload: &RunPayload,
     host: &HostOrder,
-) -> Result<WorkOrder, BadProjectRoot> {
+    brought: bool,
+) -> Result<WorkOrder, BadOrder> {
     Ok(WorkOrder {
         run: payload.run,
         stack: payload.stack.clone(),
         run_type: payload.run_type,
         stage: payload.stage,
         tool: payload.tool.kind,
+        tool_from: tool_from(&payload.tool, brought)?,
         project_root: project_root(&payload.source.project_root)?,
         autodeploy: payload.autodeploy,
         skip_init: payload.skip_init,

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::durable;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
-use crate::workspace::{StoreError, WorkerStore};
+use crate::workspace::{BinaryStore, StoreError};
 
 /// Largest executable that is accepted, in bytes.
 const MAX_WORKER: u64 = 256 << 20;
@@ -99,7 +99,7 @@ struct Newest {
 pub struct WorkerBinaries {
     session: Arc<Session>,
     trust: Vec<EdPublic>,
-    store: WorkerStore,
+    store: BinaryStore,
     floor: PathBuf,
     fetching: Mutex<()>,
 }
@@ -109,7 +109,7 @@ impl WorkerBinaries {
     pub fn new(
         session: Arc<Session>,
         trust: Vec<EdPublic>,
-        store: WorkerStore,
+        store: BinaryStore,
         floor: PathBuf,
     ) -> Self {
         Self {

@@ -43,6 +43,9 @@ pub struct Started {
     pub image: String,
     /// Digest of the worker executable.
     pub worker: Digest,
+    /// Digest of the tool's executable, where this host brought it.
+    #[serde(default)]
+    pub tool: Option<Digest>,
     /// The run socket's session; `None` until the worker's first connection.
     pub session: Option<SessionRecord>,
     /// Phases that change the world: asked for, and maybe granted.

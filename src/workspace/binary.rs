@@ -1,6 +1,6 @@
-//! The store of verified worker binaries.
+//! Stores of verified executables: workers, and the tools that runs ask for.
 //!
-//! Takes bytes whose digest a signed manifest named, gives a path to mount. Never: a path whose content was
+//! Takes bytes whose digest something signed led to, gives a path to mount. Never: a path whose content was
 //! not hashed just before.
 
 use std::io::{self, Read, Seek, Write};
@@ -13,28 +13,28 @@ use sha2::Digest as _;
 
 use super::beneath::{self, Owner};
 
-/// Largest worker that is stored, in bytes.
-const MAX_WORKER: u64 = 256 << 20;
+/// Largest executable that is stored, in bytes.
+const MAX_BINARY: u64 = 512 << 20;
 
-/// Why a worker can't be stored or used.
+/// Why an executable can't be stored or used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Not the bytes that were promised.
-    #[error("worker binary {expected} is not what it has to be: it hashes to {found}")]
+    #[error("executable {expected} is not what it has to be: it hashes to {found}")]
     OtherDigest {
-        /// What the manifest names.
+        /// What it has to be.
         expected: Digest,
         /// What the bytes are.
         found: Digest,
     },
-    /// More bytes than any worker has.
-    #[error("worker binary {expected} is larger than 256 MiB")]
+    /// More bytes than any executable of ours has.
+    #[error("executable {expected} is larger than 512 MiB")]
     TooLarge {
-        /// What the manifest names.
+        /// What it has to be.
         expected: Digest,
     },
     /// The disk said no.
-    #[error("could not {operation} worker binary {digest} in `{}`", path.display())]
+    #[error("could not {operation} executable {digest} in `{}`", path.display())]
     Io {
         /// What was attempted.
         operation: &'static str,
@@ -47,28 +47,45 @@ pub enum StoreError {
     },
 }
 
-/// `<data>/workers`: one file per digest.
+/// A directory of executables: one file per digest.
 #[derive(Debug)]
-pub struct WorkerStore {
+pub struct BinaryStore {
     path: PathBuf,
     dir: OwnedFd,
 }
 
-impl WorkerStore {
-    /// Opens (and makes) the store below a checked data directory.
+impl BinaryStore {
+    /// Opens (and makes) the store of workers below a checked data directory.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn open(data: &Path) -> io::Result<Self> {
+    pub fn workers(data: &Path) -> io::Result<Self> {
+        Self::open(data, "workers")
+    }
+
+    /// Opens (and makes) the store of tools below a checked data directory.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn tools(data: &Path) -> io::Result<Self> {
+        Self::open(data, "tools")
+    }
+
+    fn open(data: &Path, name: &str) -> io::Result<Self> {
         let root = beneath::open_trusted(data)?;
-        let dir = beneath::open_or_make_dir(root, b"workers", 0o755, Owner::own())?;
+        let dir = beneath::open_or_make_dir(root, name.as_bytes(), 0o755, Owner::own())?;
         Ok(Self {
-            path: data.join("workers"),
+            path: data.join(name),
             dir,
         })
     }
 
-    /// Whether something is stored under `digest`; [`WorkerStore::verified`] says if it is intact.
+    /// The store's directory, for notes beside the executables.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether something is stored under `digest`; [`BinaryStore::verified`] says if it is intact.
     pub fn has(&self, digest: Digest) -> bool {
         beneath::look(&self.dir, digest.hex().as_bytes()).is_ok()
     }
@@ -96,9 +113,9 @@ impl WorkerStore {
         }
         let mut file = beneath::make_file(&self.dir, temporary.as_bytes(), 0o555, Owner::own())
             .map_err(io("write"))?;
-        let mut hashing = Hashing::new(content.take(MAX_WORKER + 1));
+        let mut hashing = Hashing::new(content.take(MAX_BINARY + 1));
         let length = io::copy(&mut hashing, &mut file).map_err(io("write"))?;
-        if length > MAX_WORKER {
+        if length > MAX_BINARY {
             return Err(StoreError::TooLarge { expected: digest });
         }
         same(digest, hashing.digest())?;
@@ -111,7 +128,7 @@ impl WorkerStore {
         rustix::fs::fsync(&self.dir).map_err(|error| self.io("store", digest, error.into()))
     }
 
-    /// The path of an intact worker: hashed again now, owned by us, writable by nobody.
+    /// The path of an intact executable: hashed again now, owned by us, writable by nobody.
     ///
     /// # Errors
     /// [`StoreError::Io`] when it is not there; [`StoreError::OtherDigest`] when it was changed. Either way it
@@ -121,7 +138,7 @@ impl WorkerStore {
         let name = digest.hex();
         let (mut file, length) =
             beneath::open_file(&self.dir, name.as_bytes()).map_err(io("open"))?;
-        if length > MAX_WORKER {
+        if length > MAX_BINARY {
             return Err(StoreError::TooLarge { expected: digest });
         }
         let metadata = file.metadata().map_err(io("inspect"))?;
@@ -189,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_executable_and_verified() {
         let temp = tempfile::tempdir().expect("temp dir");
-        let store = WorkerStore::open(temp.path()).expect("store");
+        let store = BinaryStore::workers(temp.path()).expect("store");
         let digest = Digest::of(b"worker");
         assert!(!store.has(digest) && store.verified(digest).is_err());
         store.put(digest, &b"worker"[..]).expect("stored");
@@ -203,7 +220,7 @@ mod tests {
     #[test]
     fn other_bytes_are_refused_and_leave_nothing() {
         let temp = tempfile::tempdir().expect("temp dir");
-        let store = WorkerStore::open(temp.path()).expect("store");
+        let store = BinaryStore::workers(temp.path()).expect("store");
         let digest = Digest::of(b"worker");
         let error = store.put(digest, &b"worker!"[..]).expect_err("other bytes");
         assert!(matches!(error, StoreError::OtherDigest { .. }));
@@ -214,7 +231,7 @@ mod tests {
     #[test]
     fn a_changed_bit_or_a_link_is_found_before_use() {
         let temp = tempfile::tempdir().expect("temp dir");
-        let store = WorkerStore::open(temp.path()).expect("store");
+        let store = BinaryStore::workers(temp.path()).expect("store");
         let digest = Digest::of(b"worker");
         store.put(digest, &b"worker"[..]).expect("stored");
         let path = store.verified(digest).expect("intact");

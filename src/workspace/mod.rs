@@ -1,4 +1,4 @@
-//! What a run has on the host's disk: its directories, files, packed workspace, spool, and the worker binary.
+//! What a run has on the host's disk: its directories, files, packed workspace, spool, and executables.
 //!
 //! Takes the data directory and names; gives paths, streams and facts. Never: a link followed in a directory
 //! that a run has written to, a path used where a directory handle will do, or ownership changed after a
@@ -19,7 +19,7 @@ mod spool;
 mod unpack;
 
 pub use beneath::Owner;
-pub use binary::{StoreError, WorkerStore};
+pub use binary::{BinaryStore, StoreError};
 pub use dirs::{DataDir, DirsError, RunDirs};
 pub use files::{FileError, LaidFile, MAX_MOUNTED_FILE, check_path, lay_files};
 pub use layout::{Bounds, CONTAINER_ROOT, LinkRule};

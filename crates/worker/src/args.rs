@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use gantry_protocol::socket::{PROVIDERS_DIR, TOOL_DIR};
+
 /// What the executable is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -26,6 +28,12 @@ pub struct Paths {
     pub spool: PathBuf,
     /// Root of the workspace.
     pub workspace: PathBuf,
+    /// Directory of a tool that the host brought.
+    pub tool: PathBuf,
+    /// Directory with the host's mirror of providers.
+    pub providers: PathBuf,
+    /// Directory with the image's own providers.
+    pub plugins: PathBuf,
 }
 
 impl Default for Paths {
@@ -34,6 +42,9 @@ impl Default for Paths {
             io: "/gantry/io".into(),
             spool: "/gantry/spool".into(),
             workspace: "/mnt/workspace".into(),
+            tool: TOOL_DIR.into(),
+            providers: PROVIDERS_DIR.into(),
+            plugins: "/plugins".into(),
         }
     }
 }
@@ -73,6 +84,9 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, UsageEr
             Some("--io") => &mut paths.io,
             Some("--spool") => &mut paths.spool,
             Some("--workspace") => &mut paths.workspace,
+            Some("--tool") => &mut paths.tool,
+            Some("--providers") => &mut paths.providers,
+            Some("--plugins") => &mut paths.plugins,
             _ => return Err(unknown(&option)),
         };
         *path = arguments.next().ok_or_else(|| unknown(&option))?.into();

@@ -79,6 +79,16 @@ impl Environment {
         self.variables.insert(name.into(), value.into());
     }
 
+    /// Has programs looked for in `directory` before all others.
+    pub fn put_first_in_path(&mut self, directory: &std::path::Path) {
+        let mut path = directory.as_os_str().to_owned();
+        if let Some(rest) = self.get("PATH") {
+            path.push(":");
+            path.push(rest);
+        }
+        self.set("PATH", path);
+    }
+
     /// Takes what the host's owner hands to runs. The stack's own variables win.
     ///
     /// # Errors

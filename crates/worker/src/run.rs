@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_protocol::run::RunType;
 use gantry_protocol::socket::{
     Fact, FailureKind, Phase, PhaseExit, SOCKET_NAME, StopKind, WorkOrder, WorkerEnd,
 };
@@ -23,7 +24,8 @@ use crate::process::{Cause, Processes, Stop};
 use crate::report;
 use crate::spool::Spool;
 use crate::state::Listener;
-use crate::tool;
+use crate::tool::providers::Providers;
+use crate::tool::{self, Origin};
 use crate::workspace::Workspace;
 
 /// How long the launcher may take to give the order.
@@ -203,6 +205,11 @@ async fn furnish(
     let env = Environment::new(image, tool.defaults(), &order.environment)
         .and_then(|env| env.hand_over(&order.handed, &order.environment));
     let mut env = env.map_err(|error| internal(report::chain(&error)))?;
+    let origin = Origin::new(&order.tool_from, &paths.tool, tool.program());
+    if let Origin::Host { .. } = &origin {
+        // Hooks that call the tool by its name get the same one.
+        env.put_first_in_path(&paths.tool);
+    }
     if order.managed_state {
         let listener = Listener::start(link.clone()).await;
         let listener = listener.map_err(|error| internal(report::chain(&error)))?;
@@ -219,7 +226,10 @@ async fn furnish(
         managed_state: order.managed_state,
         env,
         plan: None,
+        origin,
         identified: None,
+        providers: Providers::new(&paths.providers, &paths.plugins),
+        may_park: matches!(order.run_type, RunType::Tracked | RunType::Destroy),
     })
 }
 

@@ -75,6 +75,11 @@ impl Workspace {
         })
     }
 
+    /// Where everything lies that outlives the container.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The directory of the tool's code.
     pub fn project(&self) -> PathBuf {
         self.project.clone()

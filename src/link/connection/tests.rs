@@ -26,6 +26,7 @@ fn order() -> Box<WorkOrder> {
         run_type: RunType::Tracked,
         stage: Stage::Start,
         tool: ToolKind::Terraform,
+        tool_from: gantry_protocol::socket::ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
         skip_init: false,

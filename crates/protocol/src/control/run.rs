@@ -147,6 +147,8 @@ pub enum Gate {
     Workspace,
     /// The worker executable.
     Worker,
+    /// The tool at the version that the stack asks for.
+    Tool,
     /// Creating or starting the container.
     Container,
 }

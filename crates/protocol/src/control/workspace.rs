@@ -33,6 +33,9 @@ pub struct WorkspaceAttestation {
     pub image: String,
     /// Digest of the worker executable that planned.
     pub worker: Digest,
+    /// Digest of the tool's executable, where the host brought it; `None` when it was the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Digest>,
 }
 
 impl Signed for WorkspaceAttestation {

@@ -138,6 +138,9 @@ pub struct WorkOrder {
     pub stage: Stage,
     /// Which tool.
     pub tool: ToolKind,
+    /// Where it is taken from.
+    #[serde(default, skip_serializing_if = "ToolFrom::is_any_of_image")]
+    pub tool_from: ToolFrom,
     /// Directory of the code below `/mnt/workspace/source`; empty for its root. Checked by the launcher.
     pub project_root: String,
     /// Ask for the apply after a plan with changes, instead of parking.
@@ -161,6 +164,34 @@ pub struct WorkOrder {
     pub hooks: Hooks,
     /// Unacknowledged log bytes that the spool may hold before the middle is dropped.
     pub spool_budget: u64,
+}
+
+/// Where a run's tool is taken from, and which version it has to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ToolFrom {
+    /// The image's own.
+    Image {
+        /// What it has to be; `None` takes what the image holds.
+        version: Option<String>,
+    },
+    /// The host's, verified, mounted in [`crate::socket::TOOL_DIR`].
+    Host {
+        /// What it has to be.
+        version: String,
+    },
+}
+
+impl Default for ToolFrom {
+    fn default() -> Self {
+        Self::Image { version: None }
+    }
+}
+
+impl ToolFrom {
+    fn is_any_of_image(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which phases something of the host is handed to.

@@ -9,10 +9,18 @@
 /// Name of the socket in the launcher-owned directory that both sides see.
 pub const SOCKET_NAME: &str = "launcher.sock";
 
+/// Directory in the container that holds the tool which the host brought, if it did.
+pub const TOOL_DIR: &str = "/gantry/tool";
+
+/// Directory in the container with the host's mirror of providers, if it has one.
+pub const PROVIDERS_DIR: &str = "/gantry/providers";
+
 pub mod frame;
 pub mod message;
 pub mod spool;
 
 pub use frame::{Frame, FrameError, MAX_BODY, MAX_HEADER};
-pub use message::{FromLauncher, FromWorker, Handed, HandedTo, StateOp, StopKind, WorkOrder};
+pub use message::{
+    FromLauncher, FromWorker, Handed, HandedTo, StateOp, StopKind, ToolFrom, WorkOrder,
+};
 pub use spool::{Fact, FailureKind, Phase, PhaseExit, PlanSummary, WorkerEnd};

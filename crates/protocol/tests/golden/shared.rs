@@ -53,6 +53,7 @@ fn control_names() -> Vec<Golden> {
             Pull,
             Workspace,
             Worker,
+            Tool,
             Container,
         ),
         names!(

@@ -115,6 +115,7 @@ fn attestation() -> WorkspaceAttestation {
         rendered: digest("rendered"),
         image: IMAGE.into(),
         worker: digest("worker"),
+        tool: None,
     }
 }
 

@@ -6,7 +6,7 @@ use gantry_protocol::run::RunType;
 use gantry_protocol::socket::frame::{self, Frame};
 use gantry_protocol::socket::{
     Fact, FailureKind, FromLauncher, FromWorker, Handed, HandedTo, Phase, PhaseExit, PlanSummary,
-    StateOp, StopKind, WorkOrder, WorkerEnd,
+    StateOp, StopKind, ToolFrom, WorkOrder, WorkerEnd,
 };
 use gantry_protocol::version::SOCKET;
 
@@ -89,6 +89,9 @@ fn order_full() -> WorkOrder {
     WorkOrder {
         stage: Stage::Apply,
         tool: ToolKind::OpenTofu,
+        tool_from: ToolFrom::Host {
+            version: "1.10.6".into(),
+        },
         project_root: "live/prod".into(),
         autodeploy: true,
         skip_init: true,
@@ -113,6 +116,7 @@ fn order_bare() -> WorkOrder {
         run_type: RunType::Tracked,
         stage: Stage::Start,
         tool: ToolKind::Terraform,
+        tool_from: ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
         skip_init: false,

@@ -319,6 +319,7 @@ impl Client {
             rendered: Digest::of(b"plan text"),
             image: "registry.example/runner@sha256:0".to_owned(),
             worker: Digest::of(b"worker"),
+            tool: None,
         }
     }
 

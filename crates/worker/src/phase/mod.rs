@@ -21,7 +21,8 @@ use crate::process::{Exit, Processes, Role, SpawnError};
 use crate::report;
 use crate::spool::Spool;
 use crate::state::backend;
-use crate::tool::{self, Action, Tool, Verdict};
+use crate::tool::providers::{self, Offer, ProviderError, Providers};
+use crate::tool::{self, Action, Origin, Tool, Verdict};
 use crate::workspace::Workspace;
 
 mod summary;
@@ -48,8 +49,14 @@ pub struct Room {
     pub env: Environment,
     /// The plan file's digest as this process made it.
     pub plan: Option<Digest>,
+    /// Where the tool comes from.
+    pub origin: Origin,
     /// The executable that was found to be the tool.
     pub identified: Option<PathBuf>,
+    /// Providers of the host and of the image.
+    pub providers: Providers,
+    /// Whether the workspace may have to serve another container after this one.
+    pub may_park: bool,
 }
 
 /// How a phase ended.
@@ -184,6 +191,7 @@ impl Room {
 
     /// Runs the task's command.
     async fn perform(&self, directory: &Path, capture: &Capture) -> Result<(), Fault> {
+        self.offer_providers("task")?;
         let missing = |reason: String| Fault::not_started("task", FailureKind::ToolMissing, reason);
         let shell = hooks::shell(&self.env).ok_or_else(|| missing(hooks::no_shell(&self.env)))?;
         let mut command = tool::command(&shell, &self.env, directory, &[]);
@@ -210,7 +218,8 @@ impl Room {
             backend::ensure(directory).map_err(|error| workspace(report::chain(&error)))?;
         }
         match action {
-            Action::Init | Action::Destroy => {}
+            Action::Init => self.offer_providers(&what)?,
+            Action::Destroy => {}
             Action::Plan(_) => self
                 .workspace
                 .prepare_plan()
@@ -237,23 +246,62 @@ impl Room {
                 self.plan = summary.plan;
                 Ok(Some(summary))
             }
+            (Action::Init, Verdict::Done | Verdict::Changes) => {
+                self.settle_providers(&what, directory)?;
+                Ok(None)
+            }
             (_, Verdict::Done | Verdict::Changes) => Ok(None),
         }
     }
 
+    /// Makes the tool find the providers of the host and of the image.
+    fn offer_providers(&self, what: &str) -> Result<(), Fault> {
+        match self.providers.offer(&self.env) {
+            Ok(Offer::Nothing | Offer::Plugins) => {}
+            Ok(Offer::Own(why)) => self.spool.note(&why),
+            Ok(Offer::Mirror) => self
+                .spool
+                .note("providers come from this host's mirror; nothing is downloaded"),
+            Err(error) => return Err(provider_fault(what, &error)),
+        }
+        Ok(())
+    }
+
+    /// An apply in another container finds only what is in the workspace.
+    fn settle_providers(&self, what: &str, directory: &Path) -> Result<(), Fault> {
+        if !self.may_park {
+            return Ok(());
+        }
+        let settled = providers::settle(&self.env, directory, self.workspace.root());
+        match settled.map_err(|error| provider_fault(what, &error))? {
+            0 => {}
+            copied => self.spool.note(&format!(
+                "providers copied into the workspace, for the apply: {copied}"
+            )),
+        }
+        Ok(())
+    }
+
     /// The tool's executable, checked once to be what it is called.
     async fn located(&mut self, what: &str, directory: &Path) -> Result<PathBuf, Fault> {
-        let path = self.env.get("PATH");
-        let found = crate::lookup::find(self.tool.program(), path, Some(self.tool.fallback()));
-        if found.is_some() && found == self.identified {
-            return Ok(found.unwrap_or_default());
+        match tool::find(self.tool, &self.origin, &self.env) {
+            Some(found) if self.identified.as_ref() == Some(&found) => return Ok(found),
+            _ => {}
         }
-        let located = tool::locate(self.tool, &self.env, directory, &self.processes).await;
-        let file = located.map_err(|error| {
+        let (tool, origin) = (self.tool, &self.origin);
+        let located = tool::locate(tool, origin, &self.env, directory, &self.processes).await;
+        let located = located.map_err(|error| {
             Fault::not_started(what, FailureKind::ToolMissing, report::chain(&error))
         })?;
-        self.identified = Some(file.clone());
-        Ok(file)
+        self.spool.note(&format!(
+            "{} v{} from {} ({})",
+            tool.title(),
+            located.version,
+            origin.place(),
+            located.file.display()
+        ));
+        self.identified = Some(located.file.clone());
+        Ok(located.file)
     }
 
     async fn run(
@@ -291,6 +339,10 @@ fn around(hooks: &Hooks, phase: Phase) -> (Vec<String>, Vec<String>) {
         Phase::Destroy => (&hooks.before_destroy, &hooks.after_destroy),
     };
     (before.clone(), after.clone())
+}
+
+fn provider_fault(what: &str, error: &ProviderError) -> Fault {
+    Fault::not_started(what, FailureKind::Workspace, report::chain(error))
 }
 
 fn no_capture(phase: Phase, error: &std::io::Error) -> Fault {

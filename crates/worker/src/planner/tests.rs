@@ -12,6 +12,7 @@ pub(crate) fn order(run_type: RunType, stage: Stage) -> WorkOrder {
         run_type,
         stage,
         tool: ToolKind::Terraform,
+        tool_from: gantry_protocol::socket::ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
         skip_init: false,

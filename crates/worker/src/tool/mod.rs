@@ -4,6 +4,8 @@
 //! tool joins with one more file and one more line in [`of`]. Must never happen here: starting a process
 //! on its own, or taking one tool for another.
 
+mod origin;
+pub mod providers;
 mod terraform;
 
 use std::ffi::OsString;
@@ -18,6 +20,7 @@ use crate::lookup;
 use crate::process::Processes;
 use crate::process::query::{QueryError, query};
 
+pub use origin::Origin;
 pub use terraform::{OPEN_TOFU, TERRAFORM};
 
 /// Something a tool is asked to do.
@@ -91,8 +94,8 @@ pub trait Tool: Sync {
     fn verdict(&self, action: Action<'_>, code: i32) -> Verdict;
     /// Arguments that make it say what it is.
     fn identify(&self) -> Vec<OsString>;
-    /// Whether it said that it is this tool.
-    fn is_itself(&self, answer: &str) -> bool;
+    /// The version in its answer; nothing when it did not say that it is this tool.
+    fn version_in<'a>(&self, answer: &'a str) -> Option<&'a str>;
     /// Arguments that show the plan in a file.
     fn show(&self, plan: &Path, view: View) -> Vec<OsString>;
     /// Counts what a plan shown as [`View::Data`] would do.
@@ -132,7 +135,7 @@ pub enum ToolError {
         fallback: String,
     },
     /// It is another tool.
-    #[error("`{file}` in the image is not {title}: asked for its version it says `{answer}`")]
+    #[error("`{file}` is not {title}: asked for its version it says `{answer}`")]
     Another {
         /// The tool's name.
         title: &'static str,
@@ -141,8 +144,36 @@ pub enum ToolError {
         /// The first line of its answer.
         answer: String,
     },
+    /// It is another version.
+    #[error(
+        "the stack asks for {title} {wanted}, and the image's `{file}` is {found}: set the stack's version to {found} or to none, use an image with {wanted}, or let the host download it (GANTRY_TOOL_KEYS of the launcher)"
+    )]
+    Version {
+        /// The tool's name.
+        title: &'static str,
+        /// The version that the stack asks for.
+        wanted: String,
+        /// The executable.
+        file: String,
+        /// Its version.
+        found: String,
+    },
+    /// The host's is not what it is called.
+    #[error(
+        "the host brought `{file}` as {title} {wanted}, and it is {found}; the mirror's archive is not what its name says"
+    )]
+    Mislabelled {
+        /// The tool's name.
+        title: &'static str,
+        /// The version that the stack asks for.
+        wanted: String,
+        /// The executable.
+        file: String,
+        /// Its version.
+        found: String,
+    },
     /// It can't say what it is.
-    #[error("`{file}` in the image does not work: it could not tell its version")]
+    #[error("`{file}` does not work in this image: it could not tell its version")]
     Broken {
         /// The executable.
         file: String,
@@ -151,49 +182,81 @@ pub enum ToolError {
     },
 }
 
-/// Finds `tool` in `env`'s `PATH` and makes sure that it is what it is called.
+/// A tool that is what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The executable.
+    pub file: PathBuf,
+    /// What it says its version is.
+    pub version: String,
+}
+
+/// The executable that would be used: the one that the host brought, else the first in `env`'s `PATH`.
+pub fn find(tool: &'static dyn Tool, origin: &Origin, env: &Environment) -> Option<PathBuf> {
+    match origin {
+        Origin::Host { file, .. } => Some(file.clone()),
+        Origin::Image { .. } => {
+            lookup::find(tool.program(), env.get("PATH"), Some(tool.fallback()))
+        }
+    }
+}
+
+/// Finds `tool` and makes sure that it is what it is called, at the version that was asked for.
 ///
 /// # Errors
 /// [`ToolError`] names the tool and what was found instead.
 pub async fn locate(
     tool: &'static dyn Tool,
+    origin: &Origin,
     env: &Environment,
     directory: &Path,
     processes: &Processes,
-) -> Result<PathBuf, ToolError> {
-    let path = env.get("PATH");
-    let file = lookup::find(tool.program(), path, Some(tool.fallback()));
-    let file = file.ok_or_else(|| ToolError::Missing {
+) -> Result<Located, ToolError> {
+    let file = find(tool, origin, env).ok_or_else(|| ToolError::Missing {
         title: tool.title(),
         program: tool.program(),
-        path: path.unwrap_or_default().display().to_string(),
+        path: env.get("PATH").unwrap_or_default().display().to_string(),
         fallback: tool.fallback().display().to_string(),
     })?;
-    let mut command = command(&file, env, directory, &tool.distractions());
+    let answer = ask(tool, &file, env, directory, processes).await?;
+    let Some(version) = tool.version_in(&answer).map(str::to_owned) else {
+        return Err(ToolError::Another {
+            title: tool.title(),
+            file: file.display().to_string(),
+            answer: first_line(&answer),
+        });
+    };
+    match origin.refusal(tool.title(), &file, &version) {
+        Some(refusal) => Err(refusal),
+        None => Ok(Located { file, version }),
+    }
+}
+
+/// What an executable says that it is.
+async fn ask(
+    tool: &'static dyn Tool,
+    file: &Path,
+    env: &Environment,
+    directory: &Path,
+    processes: &Processes,
+) -> Result<String, ToolError> {
+    let mut command = command(file, env, directory, &tool.distractions());
     command.args(tool.identify());
     let answer = query(processes, &mut command, |out| {
         let mut answer = Vec::new();
         let _ = out.take(16 << 10).read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     });
-    let name = file.display().to_string();
-    match answer.await {
-        Ok(answer) if tool.is_itself(&answer) => Ok(file),
-        Ok(answer) => Err(ToolError::Another {
-            title: tool.title(),
-            file: name,
-            answer: answer
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .take(200)
-                .collect(),
-        }),
-        Err(source) => Err(ToolError::Broken { file: name, source }),
-    }
+    answer.await.map_err(|source| ToolError::Broken {
+        file: file.display().to_string(),
+        source,
+    })
 }
 
+fn first_line(answer: &str) -> String {
+    let line = answer.lines().next().unwrap_or_default();
+    line.chars().take(200).collect()
+}
 /// A command of `file` with `env`, less `leave_out`, in `directory`.
 pub fn command(file: &Path, env: &Environment, directory: &Path, leave_out: &[String]) -> Command {
     let mut command = Command::new(file);

@@ -100,9 +100,10 @@ impl Tool for Terraform {
         vec!["version".into()]
     }
 
-    fn is_itself(&self, answer: &str) -> bool {
-        let own = format!("{} v", self.title);
-        answer.lines().any(|line| line.starts_with(&own))
+    fn version_in<'a>(&self, answer: &'a str) -> Option<&'a str> {
+        let own = |line: &'a str| line.strip_prefix(self.title)?.strip_prefix(" v");
+        let version = answer.lines().find_map(own)?;
+        version.split_ascii_whitespace().next()
     }
 
     fn show(&self, plan: &Path, view: View) -> Vec<OsString> {
@@ -276,9 +277,18 @@ mod tests {
             "Terraform v1.11.4\non linux_amd64\n",
             "OpenTofu v1.9.0\non linux_amd64\n",
         );
-        assert!(TERRAFORM.is_itself(hashicorp) && !TERRAFORM.is_itself(tofu));
-        assert!(OPEN_TOFU.is_itself(tofu) && !OPEN_TOFU.is_itself(hashicorp));
-        assert!(!TERRAFORM.is_itself(""));
+        let table = [
+            (hashicorp, Some("1.11.4"), None),
+            (tofu, None, Some("1.9.0")),
+            ("Terraform v1.12.0-dev\n", Some("1.12.0-dev"), None),
+            ("Terraform v\n", None, None),
+            ("Terraforming v1.0.0\n", None, None),
+            ("", None, None),
+        ];
+        for (answer, terraform, open_tofu) in table {
+            assert_eq!(TERRAFORM.version_in(answer), terraform, "{answer}");
+            assert_eq!(OPEN_TOFU.version_in(answer), open_tofu, "{answer}");
+        }
     }
 
     #[test]

@@ -16,3 +16,4 @@ mod reconnect;
 mod runs;
 mod state;
 mod stop;
+mod tools;

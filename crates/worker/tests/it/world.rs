@@ -118,6 +118,12 @@ impl World {
             .arg(self.at("io"))
             .arg("--spool")
             .arg(self.at("spool"))
+            .arg("--tool")
+            .arg(self.at("tool"))
+            .arg("--plugins")
+            .arg(self.at("plugins"))
+            .arg("--providers")
+            .arg(self.at("providers"))
             .arg("--workspace")
             .arg(self.at("workspace"))
             .env_clear()
@@ -282,6 +288,7 @@ fn order(run_type: RunType) -> WorkOrder {
         run_type,
         stage: Stage::Start,
         tool: ToolKind::Terraform,
+        tool_from: gantry_protocol::socket::ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
         skip_init: false,

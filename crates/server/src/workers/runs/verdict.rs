@@ -105,6 +105,7 @@ fn gate_name(gate: Gate) -> &'static str {
         Gate::Pull => "pull",
         Gate::Workspace => "workspace",
         Gate::Worker => "worker",
+        Gate::Tool => "tool",
         Gate::Container => "container",
     }
 }
