@@ -10,8 +10,16 @@ use std::path::Path;
 /// # Errors
 /// What the file system gave; `path` then holds what it held before.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, bytes, 0o600)
+}
+
+/// The same with permission bits of the caller's choice.
+///
+/// # Errors
+/// What the file system gave; `path` then holds what it held before.
+pub fn replace_with(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let written = write_synced(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = write_synced(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
     if let Err(error) = written {
         // Best effort: a full disk must not keep the torn half.
         let _ = fs::remove_file(&beside);
@@ -31,13 +39,13 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()

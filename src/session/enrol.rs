@@ -48,7 +48,11 @@ pub enum EnrolError {
 /// # Errors
 /// Only what waiting can't mend; see [`EnrolError`].
 pub async fn establish(start: Start<'_>) -> Result<(Arc<Session>, bool), EnrolError> {
-    let transport = Transport::new(&start.credentials.endpoint, &start.credentials.url)?;
+    let transport = Transport::new(
+        &start.credentials.endpoint,
+        &start.credentials.url,
+        start.roots,
+    )?;
     let enrolment = enrolment(&start, &transport).await?;
     let identity = &enrolment.identity;
     let takeover = pending_takeover(&start)?;

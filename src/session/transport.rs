@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use gantry_net::NamedPem;
 use gantry_protocol::control::{Problem, ProblemCode};
 use gantry_protocol::version;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -119,13 +120,18 @@ impl CallError {
 }
 
 impl Transport {
-    /// A client for one server.
+    /// A client for one server, which trusts `roots` too.
     ///
     /// # Errors
     /// When the TLS roots can't be set up.
-    pub fn new(endpoint: &str, url: &reqwest::Url) -> Result<Self, gantry_net::ClientError> {
+    pub fn new(
+        endpoint: &str,
+        url: &reqwest::Url,
+        roots: &[NamedPem],
+    ) -> Result<Self, gantry_net::ClientError> {
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let options = gantry_net::ClientOptions::new(agent);
+        let mut options = gantry_net::ClientOptions::new(agent);
+        options.extra_roots = roots.to_vec();
         let http = gantry_net::client_builder(url, &options)?.build();
         let http = http.expect("invariant: a builder with its own TLS configuration builds");
         Ok(Self {

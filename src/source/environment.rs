@@ -91,6 +91,9 @@ impl Environment {
                     secrets.push(header);
                     secrets.push(credentials.password.expose().to_owned());
                 }
+                if let Some((proxy, _)) = &policy.proxy {
+                    secrets.push(proxy.expose().to_owned());
+                }
                 variables.extend(proxy_and_ca(policy));
             }
             Transport::Ssh { host, port } => {
@@ -151,7 +154,7 @@ fn fixed(policy: &FetchPolicy, request: &Checked, places: Places<'_>) -> Vec<(St
 fn proxy_and_ca(policy: &FetchPolicy) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     if let Some((proxy, exceptions)) = &policy.proxy {
-        variables.push(("https_proxy".to_owned(), proxy.clone()));
+        variables.push(("https_proxy".to_owned(), proxy.expose().to_owned()));
         variables.push(("no_proxy".to_owned(), exceptions.clone()));
     }
     if let Some(file) = &policy.ca_file {

@@ -20,8 +20,12 @@ pub use address::{Lookup, LookupError, lookup_fn};
 pub use error::FetchError;
 pub use request::Request;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use gantry_protocol::Secret;
+use reqwest::Url;
 
 use command::{Outcome, Run};
 use environment::Environment;
@@ -48,8 +52,10 @@ pub struct FetchPolicy {
     pub ssh_identity: Option<PathBuf>,
     /// CA bundle instead of git's own.
     pub ca_file: Option<PathBuf>,
-    /// Proxy for `https`, with its exceptions, as in `HTTPS_PROXY` and `NO_PROXY`.
-    pub proxy: Option<(String, String)>,
+    /// Proxy for `https`, with its exceptions, as in `HTTPS_PROXY` and `NO_PROXY`. May hold a password.
+    pub proxy: Option<(Secret, String)>,
+    /// What stands for `private://NAME`, by name.
+    pub private: BTreeMap<String, Url>,
     /// Limit of the whole fetch.
     pub time: Duration,
     /// Limits of what comes over the wire and of what is checked out, each.

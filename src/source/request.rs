@@ -3,6 +3,7 @@
 //! Takes texts of a payload, gives [`Checked`]. Never: a value that git, curl, ssh or a shell could take for
 //! something else than what it is meant to be.
 
+use std::collections::BTreeMap;
 use std::path::{Component, PathBuf};
 
 use gantry_protocol::payload::GitCredentials;
@@ -109,6 +110,8 @@ fn check_url(text: &str, policy: &FetchPolicy) -> Result<(String, Transport), &'
     if text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("the URL has white space, control or non-ASCII characters, or is too long");
     }
+    let mapped = private(text, &policy.private)?;
+    let text = mapped.as_deref().unwrap_or(text);
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("https" | "ssh" | "file")) {
         return Err(
@@ -124,6 +127,27 @@ fn check_url(text: &str, policy: &FetchPolicy) -> Result<(String, Transport), &'
         "ssh" => ssh(&url, policy),
         _ => file(&url, policy),
     }
+}
+
+/// `private://NAME/path` below the base URL that this host maps `NAME` to.
+fn private(text: &str, mapped: &BTreeMap<String, Url>) -> Result<Option<String>, &'static str> {
+    let Some(rest) = text.strip_prefix("private://") else {
+        return Ok(None);
+    };
+    let (name, path) = rest
+        .split_once('/')
+        .ok_or("the private:// URL has no repository path")?;
+    let base = mapped.get(name).ok_or(
+        "its VCS agent pool is not mapped on this host: set SPACELIFT_PRIVATEVCS_MAPPING_NAME_<n> to the pool's name and SPACELIFT_PRIVATEVCS_MAPPING_BASE_ENDPOINT_<n> to its base URL",
+    )?;
+    let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('%');
+    if !path.split('/').all(plain) {
+        return Err("the repository path of the private:// URL is not plain");
+    }
+    Ok(Some(format!(
+        "{}/{path}",
+        base.as_str().trim_end_matches('/')
+    )))
 }
 
 fn https(url: &Url) -> Result<(String, Transport), &'static str> {
@@ -226,4 +250,42 @@ fn check_credentials(credentials: &GitCredentials) -> Result<(), &'static str> {
         );
     }
     Ok(())
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_repositories_stand_below_their_mapping() {
+        let base = |text: &str| Url::parse(text).expect("a URL");
+        let mapped = BTreeMap::from([
+            ("corp".to_owned(), base("https://git.example:8443/scm/")),
+            ("plain".to_owned(), base("https://git.example")),
+        ]);
+        let direct = |url: &str| private(url, &mapped);
+        let found = |url: &str| direct(url).expect(url);
+        assert_eq!(
+            found("private://corp/team/code.git").as_deref(),
+            Some("https://git.example:8443/scm/team/code.git")
+        );
+        assert_eq!(
+            found("private://plain/code").as_deref(),
+            Some("https://git.example/code")
+        );
+        assert_eq!(found("https://ghcr.io/x"), None);
+        let unknown = direct("private://other/code").expect_err("not mapped");
+        assert!(
+            unknown.contains("SPACELIFT_PRIVATEVCS_MAPPING_NAME_"),
+            "{unknown}"
+        );
+        for wrong in [
+            "private://corp",
+            "private://corp/",
+            "private://corp/../x",
+            "private://corp/a//b",
+            "private://corp/%2e%2e/x",
+        ] {
+            assert!(direct(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ pub(super) fn policy() -> FetchPolicy {
         ssh_identity: None,
         ca_file: None,
         proxy: None,
+        private: BTreeMap::new(),
         time: Duration::from_secs(60),
         bounds: Bounds::default(),
     }

@@ -108,6 +108,19 @@ pub fn client_builder(
     })
 }
 
+/// A builder of clients for the metadata services of clouds, which speak clear text on link-local addresses
+/// (instance and task credentials, interruption notices). No proxy ever sees such a request; the caller asks
+/// nobody else with it and adds its time-outs.
+pub fn metadata_client_builder(options: &ClientOptions) -> Result<ClientBuilder, ClientError> {
+    Ok(reqwest::Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .dns_resolver(options.resolver.clone())
+        .tls_backend_preconfigured(tls_config(&options.extra_roots)?)
+        .no_proxy())
+}
+
 /// Client-side TLS: bundled web roots, the host's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), `extra`.
 pub fn tls_config(extra: &[NamedPem]) -> Result<ClientConfig, ClientError> {
     let mut roots = RootCertStore {
@@ -131,25 +144,28 @@ pub fn tls_config(extra: &[NamedPem]) -> Result<ClientConfig, ClientError> {
 }
 
 fn add_roots(roots: &mut RootCertStore, pem: &NamedPem) -> Result<(), ClientError> {
-    let origin = || pem.origin.clone();
-    let mut found = false;
-    for certificate in CertificateDer::pem_slice_iter(&pem.pem) {
-        let certificate = certificate.map_err(|source| ClientError::NotPem {
-            origin: origin(),
-            source,
-        })?;
+    for certificate in certificates(pem)? {
         roots
             .add(certificate)
             .map_err(|source| ClientError::BadRoot {
-                origin: origin(),
+                origin: pem.origin.clone(),
                 source,
             })?;
-        found = true;
     }
-    if found {
-        Ok(())
-    } else {
-        Err(ClientError::NoCertificate { origin: origin() })
+    Ok(())
+}
+
+/// The certificates of `pem`; at least one.
+pub(crate) fn certificates(pem: &NamedPem) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let origin = || pem.origin.clone();
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.pem).collect();
+    let found = found.map_err(|source| ClientError::NotPem {
+        origin: origin(),
+        source,
+    })?;
+    match found.is_empty() {
+        true => Err(ClientError::NoCertificate { origin: origin() }),
+        false => Ok(found),
     }
 }
 

@@ -6,12 +6,15 @@
 //! nobody configured, a redirect followed silently, or clear-text HTTP beyond this host.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod client;
 mod endpoint;
 mod resolver;
 
+pub use bundle::merged_bundle;
 pub use client::{
-    ClientError, ClientOptions, NamedPem, client_builder, install_crypto, tls_config,
+    ClientError, ClientOptions, NamedPem, client_builder, install_crypto, metadata_client_builder,
+    tls_config,
 };
 pub use endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
 pub use resolver::{ResolveError, Resolver};
