@@ -1,12 +1,10 @@
 //! Configuration → a [`Host`] that is ready for leases, in the order in which things can fail.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_net::Resolver;
 use gantry_protocol::Secret;
 use gantry_protocol::control::session::About;
 use gantry_protocol::socket::Handed;
@@ -15,23 +13,26 @@ use tracing::{info, warn};
 
 use crate::config::{Config, RunLimits};
 use crate::container::{
-    HostPolicy, InvalidNetwork, LABEL_LAUNCHER, Network, NetworkChoice, RUN_ID,
+    Closed, ExtraMounts, HostPolicy, LABEL_LAUNCHER, MountError, Names, NetworkChoice, RUN_ID,
 };
 use crate::engine::{Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
-use crate::image::{CredentialsError as AuthError, DockerAuths, Images};
+use crate::image::{Images, PullPolicy};
 use crate::job::{Host, HostOrder, WorkerBinaries};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Entry, Journal, JournalError};
+use crate::network::{NetworkError, Networks, Setup, Slots};
+use crate::registry::{LoginError, Logins};
 use crate::session::{EnrolError, Session, Start, establish};
-use crate::source::{DEFAULT_PATH, FetchPolicy, Fetcher, LookupError, lookup_fn};
 use crate::token::{CredentialsError, PoolCredentials};
-use crate::workspace::{Bounds, DataDir, DirsError, Owner, WorkerStore};
+use crate::tool::{KeyFileError, Keys, Tools};
+use crate::workspace::{BinaryStore, DataDir, DirsError, Owner};
+
+mod source;
+
+pub use source::BundleError;
 
 /// What Docker waits for a run when the engine goes down: an apply that is cut loses data.
 const STOP_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A repository may take this long to fetch.
-const FETCH_TIME: Duration = Duration::from_secs(15 * 60);
 
 /// Why the launcher can't start.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +41,14 @@ pub enum StartError {
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     /// Registry logins.
-    #[error("SPACELIFT_DOCKER_CONFIG_DIR")]
-    Auths(#[from] AuthError),
+    #[error(transparent)]
+    Logins(#[from] LoginError),
     /// The network.
-    #[error("SPACELIFT_WORKER_NETWORK")]
-    Network(#[from] InvalidNetwork),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Paths of the host that runs get.
+    #[error(transparent)]
+    Mounts(#[from] MountError),
     /// Docker.
     #[error("Docker is needed to execute runs")]
     Engine(#[from] EngineError),
@@ -62,9 +66,23 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Keys of tools.
+    #[error(transparent)]
+    ToolKeys(#[from] KeyFileError),
+    /// The cache of tools.
+    #[error("the cache of tools in `{path}` can't be used")]
+    Tools {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The journal.
     #[error("the journal can't be used")]
     Journal(#[from] JournalError),
+    /// CAs for git.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The server.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -75,7 +93,11 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Credentials(_) | Self::Auths(_) | Self::Network(_)
+            Self::Credentials(_)
+                | Self::Logins(_)
+                | Self::Mounts(_)
+                | Self::Network(NetworkError::Invalid(_) | NetworkError::Taken(_))
+                | Self::ToolKeys(_)
         )
     }
 
@@ -107,34 +129,27 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
             "the pool certificate in SPACELIFT_TOKEN ends soon; reset the pool in time"
         );
     }
-    let auths = config
-        .images
-        .docker_config
-        .as_deref()
-        .map(DockerAuths::load)
-        .transpose()?;
+    let logins = Logins::new(config.images.logins.clone())?;
     let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
-    let network = match &config.containers.network {
-        NetworkChoice::Named(network) => network.clone(),
-        NetworkChoice::PerRun { .. } => Network::default(),
-    };
-    let network = network
-        .clone()
-        .confirm(&engine.network(network.as_str()).await?)?;
+    let mounts = mounts(&config, &engine, &about_engine);
+    mounts.check()?;
     let own = OwnDir::open(&config.data_dir)?;
     let owner = Owner::of_runs(RUN_ID, about_engine.remap);
     let data = DataDir::open(&config.data_dir, owner)?;
     let (session, journal) = join(&config, &credentials, &own).await?;
+    let networks = networks(&config, &engine, &session, &journal).await?;
     let host = Host {
-        images: images(&engine, &about_engine, &session),
-        policy: policy(&config, network),
+        images: images(&engine, &about_engine, &session, logins, config.images.pull),
+        policy: policy(&config),
+        networks,
+        mounts,
         workers: workers(&config, &session)?,
-        fetcher: fetcher(&config, owner),
+        fetcher: source::fetcher(&config, owner)?,
+        tools: Arc::new(tools(&config)?),
         session,
         journal,
         engine,
         allowlist: config.images.registries.clone(),
-        auths,
         default_image: config.images.default.clone(),
         data,
         pool_key: credentials.key,
@@ -172,6 +187,7 @@ async fn join(
     let about = about(config);
     let (session, fresh) = establish(Start {
         credentials,
+        roots: &config.root_cas,
         data: own,
         about,
     })
@@ -201,15 +217,61 @@ fn about(config: &Config) -> About {
     }
 }
 
-fn images(engine: &Docker, about: &EngineInfo, session: &Session) -> Images {
+fn images(
+    engine: &Docker,
+    about: &EngineInfo,
+    session: &Session,
+    logins: Logins,
+    policy: PullPolicy,
+) -> Images {
     let labels = BTreeMap::from([(
         format!("{LABEL_LAUNCHER}.helper"),
         session.launcher().to_string(),
     )]);
-    Images::new(engine.clone(), about.platform.clone(), labels)
+    let platform = about.platform.clone();
+    Images::new(engine.clone(), platform, labels, logins, policy)
 }
 
-fn policy(config: &Config, network: Network) -> HostPolicy {
+/// Paths of the host that runs get, never leading to the engine or to the launcher's own directory.
+fn mounts(config: &Config, engine: &Docker, about: &EngineInfo) -> ExtraMounts {
+    let closed = Closed {
+        data: &config.data_dir,
+        engine: &about.root_dir,
+        socket: engine.socket(),
+        remap: about.remap,
+    };
+    ExtraMounts::new(config.containers.mounts.clone(), closed)
+}
+
+async fn networks(
+    config: &Config,
+    engine: &Docker,
+    session: &Session,
+    journal: &Journal,
+) -> Result<Networks, StartError> {
+    let pool = match &config.containers.network {
+        NetworkChoice::Named(network) => return Ok(Networks::named(engine, network).await?),
+        NetworkChoice::PerRun { pool } => *pool,
+    };
+    let names = |entry: Entry| Names {
+        launcher: session.launcher(),
+        run: entry.lease.run,
+        attempt: entry.lease.attempt,
+    };
+    let known = journal.entries()?.into_iter();
+    let known: BTreeSet<String> = known.map(|entry| names(entry).container()).collect();
+    let setup = Setup {
+        data: &config.data_dir,
+        pool,
+        // Standby containers wait in networks of their own.
+        count: config.capacity + config.standby,
+        known: &known,
+        block_metadata: config.containers.block_metadata,
+    };
+    Ok(Networks::Own(Box::new(Slots::open(engine, setup).await?)))
+}
+
+fn policy(config: &Config) -> HostPolicy {
     let RunLimits {
         memory,
         cpus,
@@ -218,7 +280,6 @@ fn policy(config: &Config, network: Network) -> HostPolicy {
         disk: _,
     } = config.containers.limits;
     HostPolicy {
-        network,
         runtime: config.containers.runtime.clone(),
         limits: Limits {
             memory,
@@ -228,7 +289,7 @@ fn policy(config: &Config, network: Network) -> HostPolicy {
         tmp_size: tmp,
         stop_timeout: STOP_TIMEOUT,
         writable_root: config.images.writable_root.clone(),
-        extra_mounts: Vec::new(),
+        providers: config.tools.provider_mirror.clone(),
     }
 }
 
@@ -255,7 +316,7 @@ fn hidden(config: &Config) -> Vec<Secret> {
 
 fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, StartError> {
     let data = &config.data_dir;
-    let store = WorkerStore::open(data).map_err(|source| StartError::Workers {
+    let store = BinaryStore::workers(data).map_err(|source| StartError::Workers {
         path: data.clone(),
         source,
     })?;
@@ -268,25 +329,22 @@ fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, St
     ))
 }
 
-fn fetcher(config: &Config, owner: Owner) -> Fetcher {
-    let policy = FetchPolicy {
-        owner,
-        path: DEFAULT_PATH.to_owned(),
-        file_prefixes: config.source.file_prefixes.clone(),
-        known_hosts: config.source.known_hosts.clone(),
-        ssh_identity: None,
-        ca_file: None,
-        proxy: None,
-        time: FETCH_TIME,
-        bounds: Bounds::default(),
-    };
-    let resolver = Resolver::system();
-    Fetcher::new(
-        policy,
-        lookup_fn(move |host| lookup(resolver.clone(), host)),
-    )
-}
-
-async fn lookup(resolver: Resolver, host: String) -> Result<Vec<IpAddr>, LookupError> {
-    Ok(resolver.lookup(&host).await?)
+fn tools(config: &Config) -> Result<Tools, StartError> {
+    let settings = &config.tools;
+    let keys = Keys::load(&settings.keys)?;
+    for (fingerprint, owner, fault) in keys.list() {
+        match fault {
+            None => info!(%fingerprint, %owner, "a key that may sign tools (GANTRY_TOOL_KEYS)"),
+            Some(fault) => {
+                warn!(%fingerprint, %owner, "a key of GANTRY_TOOL_KEYS {fault}; tools that it signed are refused");
+            }
+        }
+    }
+    let data = &config.data_dir;
+    let store = BinaryStore::tools(data).map_err(|source| StartError::Tools {
+        path: data.clone(),
+        source,
+    })?;
+    let roots = config.root_cas.clone();
+    Ok(Tools::new(keys, settings.mirror.clone(), roots, store))
 }

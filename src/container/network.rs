@@ -3,6 +3,7 @@
 //! Takes the configured name and what the engine says about it, gives a [`Network`]. Never: a namespace of
 //! the host or of another container.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
@@ -106,10 +107,21 @@ impl NetworkPool {
         1 << (Self::PREFIX - self.0.prefix_len())
     }
 
+    /// Whether a range is part of it.
+    pub fn holds(&self, range: Ipv4Net) -> bool {
+        self.0.contains(&range)
+    }
+
     /// The network of a slot, counted from 0.
     pub fn subnet(&self, slot: u32) -> Option<Ipv4Net> {
         let mut subnets = self.0.subnets(Self::PREFIX).ok()?;
         subnets.nth(slot as usize)
+    }
+}
+
+impl fmt::Display for NetworkPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -191,6 +203,7 @@ mod tests {
             id: "0a1b".into(),
             name: name.into(),
             driver: driver.into(),
+            containers: Vec::new(),
         };
         let network = Network::parse("0a1b").expect("a valid id");
         assert!(network.clone().confirm(&view("host", "host")).is_err());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gantry_protocol::socket::{PROVIDERS_DIR, TOOL_DIR};
 use gantry_protocol::{Attempt, LauncherId, RunId};
 
 use super::accounts::{HOME, RUN_ID};
@@ -55,8 +56,6 @@ const PROTECTED: [&str; 9] = [
 /// What the host's owner configured for all runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPolicy {
-    /// Network to join.
-    pub network: Network,
     /// OCI runtime; `None` is the engine's default.
     pub runtime: Option<String>,
     /// Limits of each run.
@@ -68,8 +67,8 @@ pub struct HostPolicy {
     pub stop_timeout: Duration,
     /// Images (`registry/repository`) that can't live with a read-only root.
     pub writable_root: Vec<String>,
-    /// Mounts of every run, already resolved on the host.
-    pub extra_mounts: Vec<ExtraMount>,
+    /// The host's mirror of providers, becomes [`PROVIDERS_DIR`].
+    pub providers: Option<PathBuf>,
 }
 
 /// A host path that the host's owner gives to runs.
@@ -94,8 +93,12 @@ pub struct RunMounts {
     pub spool: PathBuf,
     /// The verified worker, becomes [`WORKER_TARGET`].
     pub worker: PathBuf,
+    /// The verified tool and the name of its executable, becomes a file in [`TOOL_DIR`].
+    pub tool: Option<(PathBuf, &'static str)>,
     /// Generated account files, where the image lacks the run's account.
     pub accounts: Option<AccountFiles>,
+    /// What the host's owner gives to containers of this class, just resolved.
+    pub extra: Vec<ExtraMount>,
 }
 
 /// Host paths of generated account files.
@@ -119,10 +122,11 @@ impl Names {
     }
 }
 
-/// The container of one run.
+/// The container of one run, in a network that this launcher gave to it.
 pub fn container_spec(
     policy: &HostPolicy,
     mounts: &RunMounts,
+    network: &Network,
     image: &PulledImage,
     names: &Names,
 ) -> ContainerSpec {
@@ -143,7 +147,7 @@ pub fn container_spec(
         ]),
         mounts: all_mounts(policy, mounts),
         tmpfs: memory_file_systems(policy),
-        network: policy.network.as_str().to_owned(),
+        network: network.as_str().to_owned(),
         runtime: policy.runtime.clone(),
         limits: policy.limits,
         root: match policy.writable_root.contains(&image.reference().name()) {
@@ -170,11 +174,18 @@ fn all_mounts(policy: &HostPolicy, run: &RunMounts) -> Vec<Mount> {
         mount(&run.spool, SPOOL_TARGET, Access::ReadWrite),
         mount(&run.worker, WORKER_TARGET, Access::ReadOnly),
     ];
+    if let Some((tool, program)) = &run.tool {
+        let target = format!("{TOOL_DIR}/{program}");
+        mounts.push(mount(tool, &target, Access::ReadOnly));
+    }
+    if let Some(providers) = &policy.providers {
+        mounts.push(mount(providers, PROVIDERS_DIR, Access::ReadOnly));
+    }
     if let Some((passwd, group)) = &run.accounts {
         mounts.push(mount(passwd, "/etc/passwd", Access::ReadOnly));
         mounts.push(mount(group, "/etc/group", Access::ReadOnly));
     }
-    let extra = policy.extra_mounts.iter();
+    let extra = run.extra.iter();
     mounts.extend(extra.map(|extra| mount(&extra.source, &extra.target, extra.access)));
     mounts
 }

@@ -20,14 +20,17 @@
 
 pub mod docker;
 mod error;
+mod network;
 mod spec;
 
 pub use docker::Docker;
 pub use error::{EngineError, ErrorKind};
+pub use network::{ListedNetwork, NetworkSpec, NetworkView};
 pub use spec::{Access, ContainerSpec, Limits, LogDriver, Mount, RootFs, Tmpfs};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use gantry_protocol::Secret;
 use serde::Serialize;
@@ -99,6 +102,8 @@ pub struct Listed {
     pub labels: BTreeMap<String, String>,
     /// Whether its root process runs.
     pub running: bool,
+    /// Names of the networks that it is in.
+    pub networks: Vec<String>,
 }
 
 /// Operating system and processor, as images name them (`linux`, `amd64`).
@@ -127,6 +132,8 @@ pub struct EngineInfo {
     pub platform: Platform,
     /// With `userns-remap`: the host uid and gid that root in a container is mapped to.
     pub remap: Option<Remap>,
+    /// Where the engine keeps its own data, on its host.
+    pub root_dir: PathBuf,
     /// `cgroupfs`, `systemd` or `none`.
     pub cgroup_driver: String,
     /// Names of the installed OCI runtimes.
@@ -146,17 +153,6 @@ pub struct Remap {
     pub uid: u32,
     /// Host gid of the containers' gid 0.
     pub gid: u32,
-}
-
-/// A network of the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworkView {
-    /// Id.
-    pub id: String,
-    /// Name.
-    pub name: String,
-    /// Driver: `bridge`, `host`, `null`, …
-    pub driver: String,
 }
 
 /// What a registry said about a reference.
@@ -213,6 +209,13 @@ pub enum RegistryAuth {
         username: String,
         /// Password or token.
         password: Secret,
+        /// The registry that it is for: the only one it is ever sent to.
+        registry: String,
+    },
+    /// A refresh token, which the engine exchanges for access tokens.
+    IdentityToken {
+        /// The token.
+        token: Secret,
         /// The registry that it is for: the only one it is ever sent to.
         registry: String,
     },

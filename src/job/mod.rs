@@ -7,6 +7,7 @@
 
 mod apply;
 mod attend;
+mod class;
 mod course;
 mod ending;
 mod gates;
@@ -17,6 +18,7 @@ mod prepare;
 mod reporter;
 mod states;
 mod timer;
+mod tool_choice;
 mod worker_binary;
 
 use std::sync::Arc;
@@ -32,14 +34,16 @@ pub use order::HostOrder;
 pub use timer::Times;
 pub use worker_binary::{WorkerBinaries, WorkerError};
 
-use crate::container::{HostPolicy, LABEL_LAUNCHER, Names};
+use crate::container::{ExtraMounts, HostPolicy, LABEL_LAUNCHER};
 use crate::engine::Docker;
-use crate::image::{Allowlist, DockerAuths, Images};
+use crate::image::{Allowlist, Images};
 use crate::journal::{Entry, Journal, JournalError, Progress};
+use crate::network::Networks;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
 use crate::ship::Shipper;
 use crate::source::Fetcher;
+use crate::tool::Tools;
 use crate::workspace::DataDir;
 
 /// The means of this host, shared by all leases.
@@ -54,18 +58,22 @@ pub struct Host {
     pub images: Images,
     /// Where images may come from.
     pub allowlist: Allowlist,
-    /// Registry logins.
-    pub auths: Option<DockerAuths>,
     /// Image of stacks that name none.
     pub default_image: Option<String>,
     /// What containers look like.
     pub policy: HostPolicy,
+    /// Networks that they get.
+    pub networks: Networks,
+    /// Paths of the host that they get.
+    pub mounts: ExtraMounts,
     /// Run directories.
     pub data: DataDir,
     /// Fetches source.
     pub fetcher: Fetcher,
     /// Worker executables.
     pub workers: WorkerBinaries,
+    /// Tools that stacks ask for.
+    pub tools: Arc<Tools>,
     /// Opens payloads, signs workspaces.
     pub pool_key: PoolKey,
     /// Keys that may sign envelopes.
@@ -278,6 +286,7 @@ async fn report(host: &Host, mut entry: Entry, result: RunResult) -> Result<(), 
 /// Container first, then directory, then journal: each step can be repeated by the next process.
 async fn clear(host: &Host, lease: Lease, expires: i64) -> Result<(), Fault> {
     ending::remove_container(host, lease).await;
+    host.networks.release(&ending::container_name(host, lease));
     let dirs = host.data.run(lease.run, lease.attempt);
     for leftover in host.data.remove_run(&dirs) {
         warn!(path = %leftover.path, reason = %leftover.reason, "could not be removed");
@@ -289,14 +298,7 @@ async fn clear(host: &Host, lease: Lease, expires: i64) -> Result<(), Fault> {
 /// Names of containers that carry this launcher's label and belong to none of `leases`.
 pub async fn strangers(host: &Host, leases: &[Lease]) -> Vec<String> {
     let launcher = host.session.launcher();
-    let names = |lease: &Lease| {
-        Names {
-            launcher,
-            run: lease.run,
-            attempt: lease.attempt,
-        }
-        .container()
-    };
+    let names = |lease: &Lease| ending::container_name(host, *lease);
     let known: Vec<_> = leases.iter().map(names).collect();
     match host
         .engine
@@ -341,6 +343,7 @@ mod tests {
         entry.progress = Progress::Started(Started {
             image: "image".into(),
             worker: Digest::of(b"worker"),
+            tool: None,
             session,
             grants: vec![grant],
             began: 0,

@@ -8,23 +8,25 @@ use std::time::Duration;
 
 use gantry_protocol::control::run::{Gate, RunResult};
 use gantry_protocol::control::workspace::WorkspaceAttestation;
-use gantry_protocol::payload::Stage;
+use gantry_protocol::payload::{RunPayload, Stage};
 use gantry_protocol::socket::WorkOrder;
 use tracing::info;
 
 use super::apply;
 use super::attend::Attendance;
+use super::class::class;
 use super::course::Course;
 use super::gates::OpenedRun;
 use super::laps::Laps;
 use super::order::work_order;
+use super::tool_choice::Brought;
 use super::worker_binary::Worker;
 use super::{Halt, Job, StopReason, ending};
 use crate::container::{Accounts, Names, RunMounts, accounts, container_spec, protected_targets};
 use crate::engine::{
     ContainerId, ContainerSpec, ContainerStatus, ContainerView, Docker, EngineError, ErrorKind,
 };
-use crate::image::{Credentials, PulledImage};
+use crate::image::PulledImage;
 use crate::journal::{Progress, SessionRecord, Started};
 use crate::link::{self, Expect};
 use crate::report::Chain;
@@ -96,7 +98,7 @@ impl Job {
 
     /// The workspace and the order: the last things that can say no.
     async fn fill(&self, run: &OpenedRun, placed: &Placed) -> Result<Box<WorkOrder>, Halt> {
-        let order = Box::new(self.order(run)?);
+        let order = Box::new(self.order(run, &placed.started)?);
         let attestation = placed.attestation.as_ref();
         self.workspace(run, &placed.dirs, attestation).await?;
         Ok(order)
@@ -130,7 +132,9 @@ impl Job {
             .run(self.entry.lease.run, self.entry.lease.attempt);
         let expect = match record {
             SessionRecord { key, given: true } => Expect::Known(key),
-            SessionRecord { key, given: false } => Expect::Unsure(Box::new(self.order(&run)?), key),
+            SessionRecord { key, given: false } => {
+                Expect::Unsure(Box::new(self.order(&run, &started)?), key)
+            }
         };
         let link = self.listen(&dirs, expect)?;
         let facts = self.spool(&dirs, &link)?;
@@ -167,11 +171,20 @@ impl Job {
         self.check_stop()?;
         let worker = self.worker().await?;
         laps.lap("worker");
+        let tool = self.tool(payload, attestation.as_ref()).await?;
+        laps.lap("tool");
         let dirs = self.dirs()?;
-        let spec = self.spec(&dirs, &image, &worker)?;
+        let mounts = self.mounts(&dirs, &image, &worker, tool.as_ref(), payload)?;
+        let networks = &self.host.networks;
+        let network = networks.take(&self.names().container()).await;
+        let network = network.map_err(|error| refused(Gate::Container, &error))?;
+        laps.lap("network");
+        let policy = &self.host.policy;
+        let spec = container_spec(policy, &mounts, &network, &image, &self.names());
         let started = Started {
             image: image.by_digest(),
             worker: worker.digest,
+            tool: tool.map(|(tool, _)| tool.digest),
             session: None,
             grants: Vec::new(),
             began: time::OffsetDateTime::now_utc().unix_timestamp(),
@@ -201,12 +214,8 @@ impl Job {
         let narrator = self.shipper.narrator();
         let admitted = self.host.allowlist.admit(asked);
         let admitted = admitted.map_err(|error| refused(Gate::Image, &error))?;
-        let credentials = match &self.host.auths {
-            Some(auths) => auths.for_image(admitted.reference()),
-            None => Credentials::Anonymous,
-        };
         let images = &self.host.images;
-        let resolved = images.resolve(admitted, credentials).await;
+        let resolved = images.resolve(admitted).await;
         let resolved = resolved.map_err(|error| refused(Gate::Image, &error))?;
         narrator.say(format!(
             "Image {} is {}.",
@@ -296,17 +305,19 @@ impl Job {
         Ok(())
     }
 
-    fn order(&self, run: &OpenedRun) -> Result<WorkOrder, Halt> {
-        let order = work_order(run.payload(), &self.host.order);
+    fn order(&self, run: &OpenedRun, started: &Started) -> Result<WorkOrder, Halt> {
+        let order = work_order(run.payload(), &self.host.order, started.tool.is_some());
         order.map_err(|error| refused(Gate::Workspace, &error))
     }
 
-    fn spec(
+    fn mounts(
         &self,
         dirs: &RunDirs,
         image: &PulledImage,
         worker: &Worker,
-    ) -> Result<ContainerSpec, Halt> {
+        tool: Option<&Brought>,
+        payload: &RunPayload,
+    ) -> Result<RunMounts, Halt> {
         let put = |name: &str, content: &[u8]| -> Result<PathBuf, Halt> {
             dirs.put_file(name, content)
                 .map_err(|error| refused(Gate::Workspace, &error))
@@ -317,19 +328,17 @@ impl Job {
                 Some((put("passwd", &passwd)?, put("group", &group)?))
             }
         };
-        let mounts = RunMounts {
+        let class = class(payload.run_type, payload.stage, payload.autodeploy);
+        let extra = self.host.mounts.of(class);
+        Ok(RunMounts {
             workspace: dirs.workspace(),
             io: dirs.io(),
             spool: dirs.spool(),
             worker: worker.path.clone(),
+            tool: tool.map(|(tool, program)| (tool.path.clone(), *program)),
             accounts,
-        };
-        Ok(container_spec(
-            &self.host.policy,
-            &mounts,
-            image,
-            &self.names(),
-        ))
+            extra: extra.map_err(|error| refused(Gate::Container, &error))?,
+        })
     }
 
     fn names(&self) -> Names {
@@ -408,6 +417,6 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
 }
 
 /// A gate's no, in one sentence with its causes.
-fn refused(gate: Gate, error: &dyn std::error::Error) -> Halt {
+pub(super) fn refused(gate: Gate, error: &dyn std::error::Error) -> Halt {
     Halt::Refused(gate, Chain(error).to_string())
 }

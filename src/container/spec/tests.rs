@@ -15,7 +15,6 @@ fn names() -> Names {
 
 fn policy() -> HostPolicy {
     HostPolicy {
-        network: Network::default(),
         runtime: None,
         limits: Limits {
             memory: 4 << 30,
@@ -25,11 +24,7 @@ fn policy() -> HostPolicy {
         tmp_size: 1 << 30,
         stop_timeout: Duration::from_secs(600),
         writable_root: vec!["docker.io/library/odd".into()],
-        extra_mounts: vec![ExtraMount {
-            source: "/srv/plugins".into(),
-            target: "/plugins".into(),
-            access: Access::ReadOnly,
-        }],
+        providers: Some("/srv/providers".into()),
     }
 }
 
@@ -40,14 +35,20 @@ fn mounts() -> RunMounts {
         io: run.join("io"),
         spool: run.join("spool"),
         worker: "/data/workers/ab".into(),
+        tool: Some(("/data/tools/cd".into(), "terraform")),
         accounts: Some((run.join("passwd"), run.join("group"))),
+        extra: vec![ExtraMount {
+            source: "/srv/plugins".into(),
+            target: "/plugins".into(),
+            access: Access::ReadOnly,
+        }],
     }
 }
 
 #[test]
 fn the_whole_container() {
     let image = PulledImage::for_tests("ghcr.io/acme/runner:1.9", &[]);
-    let spec = container_spec(&policy(), &mounts(), &image, &names());
+    let spec = container_spec(&policy(), &mounts(), &Network::default(), &image, &names());
     insta::assert_json_snapshot!(spec);
 }
 
@@ -63,7 +64,7 @@ fn only_a_named_image_gets_a_writable_root() {
         ("ghcr.io/library/odd", RootFs::ReadOnly),
     ] {
         let pulled = PulledImage::for_tests(image, &[]);
-        let spec = container_spec(&policy(), &mounts(), &pulled, &names());
+        let spec = container_spec(&policy(), &mounts(), &Network::default(), &pulled, &names());
         assert_eq!(spec.root, root, "{image}");
     }
 }
@@ -75,7 +76,7 @@ fn an_image_with_the_account_keeps_its_files() {
         accounts: None,
         ..mounts()
     };
-    let spec = container_spec(&policy(), &bare, &image, &names());
+    let spec = container_spec(&policy(), &bare, &Network::default(), &image, &names());
     assert!(
         spec.mounts
             .iter()

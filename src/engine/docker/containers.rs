@@ -118,8 +118,15 @@ impl Docker {
     /// # Errors
     /// What any call may give.
     pub async fn list(&self, label: &str, value: &str) -> Result<Vec<Listed>, EngineError> {
-        let wanted = format!("{label}={value}");
-        let filters = HashMap::from([("label", vec![wanted.as_str()])]);
+        self.list_labelled(&format!("{label}={value}")).await
+    }
+
+    /// The same for a label (`name`) or a label with a value (`name=value`).
+    ///
+    /// # Errors
+    /// What any call may give.
+    pub async fn list_labelled(&self, wanted: &str) -> Result<Vec<Listed>, EngineError> {
+        let filters = HashMap::from([("label", vec![wanted])]);
         let options = ListContainersOptionsBuilder::new()
             .all(true)
             .filters(&filters)
@@ -247,11 +254,15 @@ fn status(state: ContainerState) -> ContainerStatus {
 fn listed(found: bollard::models::ContainerSummary) -> Option<Listed> {
     let name = found.names.unwrap_or_default().into_iter().next()?;
     let state = found.state.map(|state| state.to_string());
+    let networks = found
+        .network_settings
+        .and_then(|settings| settings.networks);
     Some(Listed {
         id: ContainerId(found.id?),
         name: bare_name(&name),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
         running: matches!(state.as_deref(), Some("running" | "paused" | "restarting")),
+        networks: networks.unwrap_or_default().into_keys().collect(),
     })
 }
 

@@ -119,6 +119,11 @@ pub(super) fn credentials(auth: &RegistryAuth) -> Option<DockerCredentials> {
             serveraddress: Some(registry.clone()),
             ..DockerCredentials::default()
         }),
+        RegistryAuth::IdentityToken { token, registry } => Some(DockerCredentials {
+            identitytoken: Some(token.expose().to_owned()),
+            serveraddress: Some(registry.clone()),
+            ..DockerCredentials::default()
+        }),
     }
 }
 

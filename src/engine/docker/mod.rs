@@ -7,13 +7,15 @@ mod containers;
 mod convert;
 mod errors;
 mod images;
+mod networks;
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 
-use super::{EngineError, EngineInfo, ErrorKind, NetworkView, Platform, Remap};
+use super::{EngineError, EngineInfo, ErrorKind, Platform, Remap};
 
 /// Limit of every call that is answered from the engine's memory.
 pub const SHORT: Duration = Duration::from_secs(30);
@@ -81,6 +83,11 @@ impl Docker {
         &self.host
     }
 
+    /// Path of the engine's socket, if it listens on one of this host.
+    pub fn socket(&self) -> Option<&Path> {
+        self.host.strip_prefix("unix://").map(Path::new)
+    }
+
     /// Asks the engine about itself; the first call of a process, because it refuses an engine that is too
     /// old.
     ///
@@ -104,26 +111,6 @@ impl Docker {
             api,
             info,
         ))
-    }
-
-    /// Looks a network up by name or id.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] when there is none.
-    pub async fn network(&self, name: &str) -> Result<NetworkView, EngineError> {
-        let options = None::<bollard::query_parameters::InspectNetworkOptions>;
-        let found = self
-            .call(
-                &format!("look up network `{name}`"),
-                SHORT,
-                self.client.inspect_network(name, options),
-            )
-            .await?;
-        Ok(NetworkView {
-            id: found.id.unwrap_or_default(),
-            name: found.name.unwrap_or_default(),
-            driver: found.driver.unwrap_or_default(),
-        })
     }
 
     /// Performs one call under a deadline.
@@ -198,6 +185,7 @@ fn engine_info(
             architecture: arch.unwrap_or_default(),
         },
         remap: remap(&options, &root),
+        root_dir: PathBuf::from(root),
         cgroup_driver: info
             .cgroup_driver
             .map(|driver| driver.to_string())

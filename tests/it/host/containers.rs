@@ -12,7 +12,7 @@ use gantry_launcher::container::{
 use gantry_launcher::engine::{
     ContainerId, ContainerSpec, ContainerStatus, Docker, ErrorKind, Exit, Limits,
 };
-use gantry_launcher::image::{Allowlist, Credentials, PulledImage};
+use gantry_launcher::image::{Allowlist, PulledImage};
 use gantry_launcher::workspace::{DataDir, Owner, RunDirs};
 use gantry_protocol::{Attempt, LauncherId, RunId};
 
@@ -56,10 +56,7 @@ impl World {
         let list = Allowlist::new([registry.host.as_str()]).expect("valid");
         let images = images(&engine, &info);
         let admitted = list.admit(&reference).expect("listed");
-        let resolved = images
-            .resolve(admitted, Credentials::Anonymous)
-            .await
-            .expect("resolved");
+        let resolved = images.resolve(admitted).await.expect("resolved");
         let limit = Duration::from_secs(60);
         let image = images
             .pull(resolved, limit, &mut |_| {})
@@ -91,9 +88,12 @@ impl World {
             io: self.dirs.io(),
             spool: self.dirs.spool(),
             worker: self.worker.clone(),
+            tool: None,
             accounts: files,
+            extra: Vec::new(),
         };
-        container_spec(&self.policy, &mounts, &self.image, &self.names)
+        let network = Network::default();
+        container_spec(&self.policy, &mounts, &network, &self.image, &self.names)
     }
 
     async fn started(&self) -> ContainerId {
@@ -126,7 +126,6 @@ impl Drop for World {
 
 fn policy() -> HostPolicy {
     HostPolicy {
-        network: Network::default(),
         runtime: None,
         limits: Limits {
             memory: 256 << 20,
@@ -136,7 +135,7 @@ fn policy() -> HostPolicy {
         tmp_size: 64 << 20,
         stop_timeout: Duration::from_secs(30),
         writable_root: Vec::new(),
-        extra_mounts: Vec::new(),
+        providers: None,
     }
 }
 
@@ -255,9 +254,12 @@ impl World {
             io: self.dirs.io(),
             spool: self.dirs.spool(),
             worker: self.worker.clone(),
+            tool: None,
             accounts: None,
+            extra: Vec::new(),
         };
-        container_spec(&self.policy, &mounts, &self.image, &self.names)
+        let network = Network::default();
+        container_spec(&self.policy, &mounts, &network, &self.image, &self.names)
     }
 }
 
