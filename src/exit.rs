@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Drained, or cycled: a supervisor may start a fresh process. Also a command that did what it was asked.
     Drained,
-    /// Something here failed (Docker, the data directory).
+    /// Something here failed (Docker, the data directory). Also a command's "no".
     Failed,
     /// The configuration is wrong (`EX_USAGE`): starting again changes nothing.
     BadConfig,
@@ -17,6 +17,8 @@ pub enum Exit {
     Fenced,
     /// Told three times to stop: containers were left for the next process.
     Left,
+    /// A command found no answer (`EX_UNAVAILABLE`): what it had to ask failed.
+    Unavailable,
 }
 
 impl Exit {
@@ -29,6 +31,7 @@ impl Exit {
             Self::Refused => 65,
             Self::Fenced => 66,
             Self::Left => 67,
+            Self::Unavailable => 69,
         }
     }
 }
@@ -52,7 +55,8 @@ mod tests {
             Exit::Refused,
             Exit::Fenced,
             Exit::Left,
+            Exit::Unavailable,
         ];
-        assert_eq!(all.map(Exit::code), [0, 1, 64, 65, 66, 67]);
+        assert_eq!(all.map(Exit::code), [0, 1, 64, 65, 66, 67, 69]);
     }
 }

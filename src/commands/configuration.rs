@@ -12,6 +12,10 @@ Everything is set by environment variables. All mistakes are told at once, each 
 launcher does not start with any. An empty value counts as unset. Names that begin with `SPACELIFT_` mean what the
 public documentation of private workers says; where that is silent, the table says what holds here. Durations are
 written as in Go (`90s`, `120m`, `1h30m`), flags are `true` or `false`.
+
+For images in Amazon ECR the AWS SDK reads variables of its own (`AWS_…`). Credentials are looked for in the
+environment, the profile, the web identity token, the role of the task and, by IMDSv2, the role of the instance;
+`AWS_EC2_METADATA_DISABLED=true` leaves the last out.
 ";
 
 /// `docs/CONFIGURATION.md`.

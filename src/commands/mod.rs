@@ -4,12 +4,14 @@
 //! Never: a change of anything on the host.
 
 mod configuration;
+mod image;
 
 use std::io::Write as _;
 
 use clap::Subcommand;
 
 pub use configuration::{page, variables};
+pub use image::ImageCommand;
 
 use crate::exit::Exit;
 
@@ -18,12 +20,16 @@ use crate::exit::Exit;
 pub enum Command {
     /// Prints the table of all variables as Markdown (docs/CONFIGURATION.md).
     Configuration,
+    /// Explains what would become of an image on this host.
+    #[command(subcommand)]
+    Image(ImageCommand),
 }
 
 /// Performs a command.
 pub async fn perform(command: Command) -> Exit {
     match command {
         Command::Configuration => print(&page()),
+        Command::Image(command) => image::perform(command).await,
     }
 }
 

@@ -30,6 +30,11 @@ pub use variables::{Topic, VARIABLES, Variable};
 use crate::container::{MountRule, NetworkChoice};
 use crate::image::{Allowlist, PullPolicy};
 use crate::job::Times;
+use crate::registry::{HelperEnvironment, LoginSettings};
+use crate::tool::Mirror;
+
+/// Where credential helpers are looked for when the launcher has no `PATH`.
+const HELPER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Everything that the environment decides.
 #[derive(Debug)]
@@ -87,8 +92,8 @@ pub struct ImageConfig {
     pub default: Option<String>,
     /// Where images may come from.
     pub registries: Allowlist,
-    /// Docker client configuration directory.
-    pub docker_config: Option<PathBuf>,
+    /// Where logins for registries come from.
+    pub logins: LoginSettings,
     /// When the engine is asked to pull.
     pub pull: PullPolicy,
     /// Repositories whose containers get a writable root.
@@ -139,8 +144,8 @@ pub struct SourceConfig {
 /// Tools and providers.
 #[derive(Debug, Clone)]
 pub struct ToolConfig {
-    /// Where tools come from: a URL or an absolute directory; `None` for the publishers.
-    pub mirror: Option<String>,
+    /// Where tools come from.
+    pub mirror: Mirror,
     /// OpenPGP keys that may sign checksums.
     pub keys: Vec<PathBuf>,
     /// Keep providers for later runs.
@@ -197,16 +202,17 @@ impl Config {
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader::new(source);
         read.refuse(var::REFUSED);
+        let (root_cas, proxies) = (read.root_cas(), read.proxies());
         let config = Self {
             token: read.required_secret(var::TOKEN),
             pool_key: read.required_secret(var::POOL_KEY),
             metadata: read.tags(var::METADATA),
             data_dir: read.absolute_path(var::DATA_DIR, "/var/lib/gantry-launcher"),
             trust_keys: read.keys(var::TRUST_KEYS),
-            root_cas: read.root_cas(),
-            proxies: read.proxies(),
             docker_host: source.get(var::DOCKER_HOST),
-            images: images(&mut read),
+            images: images(&mut read, &root_cas, &proxies),
+            root_cas,
+            proxies,
             containers: containers(&mut read),
             handed: read.handed_variables(),
             source: SourceConfig {
@@ -233,14 +239,52 @@ impl Config {
     }
 }
 
-fn images(read: &mut Reader<'_>) -> ImageConfig {
+/// What looking at an image needs: neither pool nor data directory.
+#[derive(Debug)]
+pub struct ImageCheckConfig {
+    /// Images and registries.
+    pub images: ImageConfig,
+    /// Address of the Docker Engine; `None` for the local socket.
+    pub docker_host: Option<String>,
+}
+
+impl ImageCheckConfig {
+    /// Reads the variables about images only.
+    ///
+    /// # Errors
+    /// Every mistake that was found in them.
+    pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
+        let mut read = Reader::new(source);
+        let (root_cas, proxies) = (read.root_cas(), read.proxies());
+        let config = Self {
+            images: images(&mut read, &root_cas, &proxies),
+            docker_host: source.get(var::DOCKER_HOST),
+        };
+        read.finish(config)
+    }
+}
+
+fn images(read: &mut Reader<'_>, root_cas: &[NamedPem], proxies: &Proxies) -> ImageConfig {
     read.reference(var::ANSIBLE_IMAGE);
     ImageConfig {
         default: read.reference(var::DEFAULT_IMAGE),
         registries: read.registries(var::REGISTRIES),
-        docker_config: read.value(var::DOCKER_CONFIG).map(PathBuf::from),
+        logins: logins(read, root_cas, proxies),
         pull: read.parsed(var::PULL_POLICY),
         writable_root: read.repositories(var::WRITABLE_ROOT),
+    }
+}
+
+fn logins(read: &mut Reader<'_>, root_cas: &[NamedPem], proxies: &Proxies) -> LoginSettings {
+    let path = read.value(var::PATH);
+    LoginSettings {
+        docker_config: read.value(var::DOCKER_CONFIG).map(PathBuf::from),
+        helpers: HelperEnvironment {
+            path: path.unwrap_or_else(|| HELPER_PATH.to_owned()),
+            home: read.value(var::HOME),
+            proxies: proxies.variables(),
+        },
+        root_cas: root_cas.to_vec(),
     }
 }
 
@@ -266,7 +310,7 @@ fn limits(read: &mut Reader<'_>) -> RunLimits {
 
 fn tools(read: &mut Reader<'_>) -> ToolConfig {
     ToolConfig {
-        mirror: read.value(var::TOOL_MIRROR),
+        mirror: read.tool_mirror(),
         keys: read.absolute_paths(var::TOOL_KEYS),
         provider_cache: read.flag(var::PROVIDER_CACHE),
         provider_mirror: read.optional_path(var::PROVIDER_MIRROR),

@@ -105,7 +105,11 @@ variables! {
     REGISTRIES = "GANTRY_ALLOWED_REGISTRIES", Images, "the ten public registries of the documentation",
         "Comma list of registries and repositories that runner images may come from, such as `ghcr.io/acme`. Replaces the default; `+` as first entry extends it; `*` alone allows every image.";
     DOCKER_CONFIG = "SPACELIFT_DOCKER_CONFIG_DIR", Images, "",
-        "Directory of a Docker client's `config.json`. Its `auths`, `identitytoken`, `credHelpers` and `credsStore` are used, and never handed to a run.";
+        "Directory of a Docker client's `config.json`, read again when it changes. `credHelpers` come before `credsStore`, and that before `auths` (with `identitytoken`); none is handed to a run. What it says comes before the host's AWS credentials for Amazon ECR.";
+    PATH = "PATH", Images, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "Where `docker-credential-<name>` programs are found. They get this, `HOME` and the proxies, and nothing else of the launcher's environment.";
+    HOME = "HOME", Images, "",
+        "Below which credential helpers, and AWS profiles, keep their settings.";
     PULL_POLICY = "GANTRY_PULL_POLICY", Images, "if-not-present",
         "`if-not-present` pulls a digest that the engine lacks, `always` asks the engine to pull every time, `never` runs only what is present. Each asks the registry what the reference means now.";
     WRITABLE_ROOT = "GANTRY_WRITABLE_ROOT_IMAGES", Images, "",

@@ -10,8 +10,11 @@
 //!   Official images of Docker Hub stand below `docker.io/library`.
 //! - `*.dkr.ecr.*.amazonaws.com` — each `*` stands for exactly one whole label of the host name. This is the
 //!   only wildcard; `*` as a part of a label or in a repository is an error.
-//! - `dkr.ecr.<region>.amazonaws.com` — the same with a 12-digit account in front and any region, as Amazon
-//!   names its registries.
+//! - `dkr.ecr.<region>.amazonaws.com` — every private registry of Amazon ECR: a 12-digit account, any region,
+//!   each region in its own partition's domain only (`amazonaws.com`, China's `amazonaws.com.cn`, the European
+//!   sovereign cloud's `amazonaws.eu`), and the names of the same registries for FIPS (`dkr.ecr-fips`) and IPv6
+//!   (`dkr-ecr.<region>.on.aws`). The ISO partitions, which the internet does not reach, have to be written out:
+//!   `*.dkr.ecr.*.c2s.ic.gov`.
 //! - `azurecr.io` — has no images of its own: it stands for `<one label>.azurecr.io`. `docker.pkg.dev` is
 //!   written so by the vendor's documentation and stands for itself and `<region>-docker.pkg.dev`.
 //! - `*` alone — everything.
@@ -19,11 +22,15 @@
 use std::fmt;
 
 use super::reference::{Reference, check_registry, printable};
+use crate::registry::{EcrHost, LoginError, LoginSource, Logins};
+
+/// How the documentation writes all registries of Amazon ECR.
+const ECR: &str = "dkr.ecr.<region>.amazonaws.com";
 
 /// The ten registries that are allowed unless the host says otherwise.
 const DEFAULT: [&str; 10] = [
     "azurecr.io",
-    "dkr.ecr.<region>.amazonaws.com",
+    ECR,
     "docker.io",
     "docker.pkg.dev",
     "gcr.io",
@@ -49,6 +56,8 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
     Everything,
+    /// Private registries of Amazon ECR.
+    Ecr,
     Hosts {
         labels: Vec<Label>,
         port: Option<String>,
@@ -61,8 +70,6 @@ enum Rule {
 enum Label {
     Exactly(String),
     Any,
-    /// Twelve digits.
-    Account,
     /// Any label that ends so, with at least one character before.
     Ending(&'static str),
 }
@@ -113,6 +120,18 @@ impl Allowlist {
         Ok(self)
     }
 
+    /// For each entry, the login source of its registry, asking nobody: what a person who checks a host wants to
+    /// see. An entry that stands for many registries is answered as one of them without a login of its own.
+    pub fn login_sources(&self, logins: &Logins) -> Vec<(&str, Result<LoginSource, LoginError>)> {
+        let mut sources: Vec<(&str, _)> = Vec::new();
+        for entry in &self.entries {
+            if sources.iter().all(|(text, _)| *text != entry.text) {
+                sources.push((&entry.text, logins.source_for(entry.registry())));
+            }
+        }
+        sources
+    }
+
     /// The entry that lets `reference` in, if one does.
     pub(super) fn entry_for(&self, reference: &Reference) -> Option<&str> {
         self.entries
@@ -144,7 +163,7 @@ impl Entry {
                     exactly("dev"),
                 ]),
             ],
-            "dkr.ecr.<region>.amazonaws.com" => vec![ecr()],
+            ECR => vec![Rule::Ecr],
             other => vec![written(other).map_err(|rule| InvalidEntry {
                 entry: printable(other),
                 rule,
@@ -159,6 +178,18 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The registry that it names, or one of those that it stands for.
+    fn registry(&self) -> &str {
+        match self.rule {
+            Rule::Ecr => "000000000000.dkr.ecr.us-east-1.amazonaws.com",
+            Rule::Everything | Rule::Hosts { .. } => {
+                self.text.split('/').next().unwrap_or_default()
+            }
+        }
+    }
+}
+
 fn exactly(label: &str) -> Label {
     Label::Exactly(label.to_owned())
 }
@@ -169,17 +200,6 @@ fn hosts(labels: Vec<Label>) -> Rule {
         port: None,
         repository: Vec::new(),
     }
-}
-
-fn ecr() -> Rule {
-    hosts(vec![
-        Label::Account,
-        exactly("dkr"),
-        exactly("ecr"),
-        Label::Any,
-        exactly("amazonaws"),
-        exactly("com"),
-    ])
 }
 
 fn written(text: &str) -> Result<Rule, &'static str> {
@@ -243,6 +263,10 @@ impl Rule {
     fn allows(&self, reference: &Reference) -> bool {
         let (labels, port, prefix) = match self {
             Self::Everything => return true,
+            Self::Ecr => {
+                let host = EcrHost::parse(reference.registry());
+                return host.is_some_and(|host| host.in_public_partition());
+            }
             Self::Hosts {
                 labels,
                 port,
@@ -271,7 +295,6 @@ impl Label {
         match self {
             Self::Exactly(wanted) => wanted == label,
             Self::Any => true,
-            Self::Account => label.len() == 12 && label.bytes().all(|b| b.is_ascii_digit()),
             Self::Ending(end) => label.len() > end.len() && label.ends_with(end),
         }
     }

@@ -3,6 +3,7 @@
 //! Takes the engine's messages, gives text lines. Never: a flood; at most one line per tenth of the bytes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::engine::PullEvent;
 
@@ -45,6 +46,11 @@ impl Progress {
 
 pub(super) fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+/// Seconds with one digit: how long a pull took.
+pub(super) fn seconds(took: Duration) -> String {
+    format!("{}.{} s", took.as_secs(), took.subsec_millis() / 100)
 }
 
 #[cfg(test)]

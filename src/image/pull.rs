@@ -5,193 +5,26 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gantry_protocol::Digest;
 
 use super::admit::AdmittedReference;
-use super::credentials::Credentials;
-use super::progress::{Progress, megabytes};
+use super::error::ImageError;
+use super::policy::PullPolicy;
+use super::progress::{Progress, megabytes, seconds};
+use super::pulled::{PulledImage, ResolvedImage};
 use super::reference::Reference;
-use crate::engine::{Docker, EngineError, ErrorKind, ImageView, Platform};
+use crate::engine::{Docker, EngineError, ErrorKind, ImageView, Platform, Resolved};
+use crate::registry::{Login, Logins};
 
 /// Files that tell which accounts an image has.
 const ACCOUNT_FILES: [&str; 2] = ["/etc/passwd", "/etc/group"];
 
-/// Why an admitted image can't run.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// The engine or the registry failed.
-    #[error("could not get image `{image}` ({login})")]
-    Engine {
-        /// The image in full.
-        image: String,
-        /// How the registry was asked.
-        login: &'static str,
-        /// Why.
-        source: EngineError,
-    },
-    /// The registry's answer is not a digest that can be pinned.
-    #[error("the registry resolved image `{image}` to `{answer}`, which is not a SHA-256 digest")]
-    Unpinnable {
-        /// The image in full.
-        image: String,
-        /// The answer.
-        answer: String,
-    },
-    /// The registry answered a reference by digest with another digest.
-    #[error("image `{image}` was asked for by digest, and the registry answered with {found}")]
-    OtherDigest {
-        /// The image in full.
-        image: String,
-        /// The answer.
-        found: Digest,
-    },
-    /// Not made for this host.
-    #[error("image `{image}` is made for {found}, and this host runs {wanted}")]
-    BadPlatform {
-        /// The image in full.
-        image: String,
-        /// What the image is made for.
-        found: String,
-        /// What the host runs.
-        wanted: String,
-    },
-    /// The image declares a volume where the run's own directories are.
-    #[error("image `{image}` declares the volume `{path}`, which would hide the run's directories")]
-    Volume {
-        /// The image in full.
-        image: String,
-        /// The volume.
-        path: String,
-    },
-}
+/// Held while an image is pulled; says when the last pull ended.
+type Gate = tokio::sync::Mutex<Option<Instant>>;
 
-/// An admitted reference and the digest that it stands for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedImage {
-    reference: Reference,
-    digest: Digest,
-    credentials: Credentials,
-}
-
-impl ResolvedImage {
-    /// The reference as asked for, in full.
-    pub fn reference(&self) -> &Reference {
-        &self.reference
-    }
-
-    /// The digest.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-/// An image that was admitted, resolved, and is present on the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PulledImage {
-    reference: Reference,
-    digest: Digest,
-    platform: Platform,
-    user: String,
-    env: Vec<String>,
-    entrypoint: Vec<String>,
-    volumes: Vec<String>,
-    passwd: Option<Vec<u8>>,
-    group: Option<Vec<u8>>,
-}
-
-impl PulledImage {
-    /// The reference as asked for, in full.
-    pub fn reference(&self) -> &Reference {
-        &self.reference
-    }
-
-    /// The digest that runs.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// `registry/repository@digest`: what the container is made from.
-    pub fn by_digest(&self) -> String {
-        self.reference.with_digest(self.digest)
-    }
-
-    /// What it is made for.
-    pub fn platform(&self) -> &Platform {
-        &self.platform
-    }
-
-    /// The image's `USER`; the run's user does not depend on it.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// The image's `ENV`, which stands in the container's environment.
-    pub fn env(&self) -> &[String] {
-        &self.env
-    }
-
-    /// The image's `ENTRYPOINT`, which is never used.
-    pub fn entrypoint(&self) -> &[String] {
-        &self.entrypoint
-    }
-
-    /// The image's `/etc/passwd`, if it has one.
-    pub fn passwd(&self) -> Option<&[u8]> {
-        self.passwd.as_deref()
-    }
-
-    /// The image's `/etc/group`, if it has one.
-    pub fn group(&self) -> Option<&[u8]> {
-        self.group.as_deref()
-    }
-
-    /// Refuses an image whose declared volumes would lie over (or under) one of `targets`.
-    ///
-    /// # Errors
-    /// [`ImageError::Volume`].
-    pub fn check_volumes(&self, targets: &[&str]) -> Result<(), ImageError> {
-        let clash = |volume: &&String| {
-            let volume = format!("{}/", volume.trim_end_matches('/'));
-            targets.iter().any(|target| {
-                let target = format!("{target}/");
-                target.starts_with(&volume) || volume.starts_with(&target)
-            })
-        };
-        match self.volumes.iter().find(clash) {
-            None => Ok(()),
-            Some(path) => Err(ImageError::Volume {
-                image: self.reference.to_string(),
-                path: path.clone(),
-            }),
-        }
-    }
-}
-
-#[cfg(test)]
-impl PulledImage {
-    /// A pulled image without an engine, for tests of what comes after.
-    pub(crate) fn for_tests(reference: &str, volumes: &[&str]) -> Self {
-        let reference = Reference::parse(reference).expect("a valid reference");
-        Self {
-            digest: reference.digest().unwrap_or(Digest::of(b"image")),
-            reference,
-            platform: Platform {
-                os: "linux".to_owned(),
-                architecture: "amd64".to_owned(),
-            },
-            user: "root".to_owned(),
-            env: vec!["PATH=/bin".to_owned(), "TOKEN=of-the-image".to_owned()],
-            entrypoint: vec!["/evil".to_owned()],
-            volumes: volumes.iter().map(|volume| (*volume).to_owned()).collect(),
-            passwd: None,
-            group: None,
-        }
-    }
-}
-
-type Gate = Arc<tokio::sync::Mutex<()>>;
+type Say<'a> = &'a mut (dyn FnMut(String) + Send);
 
 /// Resolves and pulls on one engine.
 pub struct Images {
@@ -199,37 +32,59 @@ pub struct Images {
     platform: Platform,
     /// Labels of the short-lived containers that image files are read through.
     labels: BTreeMap<String, String>,
-    gates: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    logins: Logins,
+    policy: PullPolicy,
+    gates: Mutex<HashMap<String, Weak<Gate>>>,
     /// `/etc/passwd` and `/etc/group` by image, which can't change under a digest.
     accounts: Mutex<HashMap<String, BTreeMap<String, Vec<u8>>>>,
 }
 
 impl Images {
     /// For the given engine and its native platform.
-    pub fn new(engine: Docker, platform: Platform, labels: BTreeMap<String, String>) -> Self {
+    pub fn new(
+        engine: Docker,
+        platform: Platform,
+        labels: BTreeMap<String, String>,
+        logins: Logins,
+        policy: PullPolicy,
+    ) -> Self {
         Self {
             engine,
             platform,
             labels,
+            logins,
+            policy,
             gates: Mutex::default(),
             accounts: Mutex::default(),
         }
     }
 
-    /// Asks the registry which digest the reference stands for, with the run's own credentials.
+    /// Where logins come from.
+    pub fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// What images have to be made for.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Asks the registry which digest the reference stands for, with the login of this host for it. One that
+    /// the registry refuses is renewed once.
     ///
     /// # Errors
     /// [`ImageError`].
-    pub async fn resolve(
-        &self,
-        admitted: AdmittedReference,
-        credentials: Credentials,
-    ) -> Result<ResolvedImage, ImageError> {
+    pub async fn resolve(&self, admitted: AdmittedReference) -> Result<ResolvedImage, ImageError> {
         let reference = admitted.reference().clone();
+        let login = self.login(&reference).await?;
+        let (answer, login) = match self.ask(&reference, &login).await {
+            Err(refusal) if refusal.is_refused_login() => {
+                let login = self.other_login(&reference, &login, refusal).await?;
+                (self.ask(&reference, &login).await?, login)
+            }
+            answer => (answer?, login),
+        };
         let image = reference.to_string();
-        let auth = credentials.auth(&reference);
-        let answer = self.engine.resolve(&reference.query(), &auth).await;
-        let answer = answer.map_err(|source| engine_error(&image, &credentials, source))?;
         let Ok(digest) = answer.digest.parse::<Digest>() else {
             let answer = answer.digest;
             return Err(ImageError::Unpinnable { image, answer });
@@ -246,11 +101,40 @@ impl Images {
         Ok(ResolvedImage {
             reference,
             digest,
-            credentials,
+            platforms: answer.platforms,
+            login,
         })
     }
 
-    /// Makes the resolved image present, handing a few lines of progress to `say`. `limit` bounds the pull.
+    /// Bytes on disk of the resolved image; `None` when it is not present.
+    ///
+    /// # Errors
+    /// [`ImageError::Engine`].
+    pub async fn present(&self, resolved: &ResolvedImage) -> Result<Option<u64>, ImageError> {
+        let by_digest = resolved.reference.with_digest(resolved.digest);
+        match self.engine.image(&by_digest).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(&resolved.reference, &resolved.login, error)),
+        }
+    }
+
+    /// Whether the pull policy lets the resolved image run, present or not.
+    ///
+    /// # Errors
+    /// [`ImageError::NotPresent`].
+    pub fn may_run(&self, resolved: &ResolvedImage, present: bool) -> Result<(), ImageError> {
+        if self.policy == PullPolicy::Never && !present {
+            return Err(ImageError::NotPresent {
+                image: resolved.reference.to_string(),
+                digest: resolved.digest,
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes the resolved image present as the pull policy says, handing a few lines of progress to `say`.
+    /// `limit` bounds the pull.
     ///
     /// # Errors
     /// [`ImageError`].
@@ -258,26 +142,62 @@ impl Images {
         &self,
         resolved: ResolvedImage,
         limit: Duration,
-        say: &mut (dyn FnMut(String) + Send),
+        say: Say<'_>,
     ) -> Result<PulledImage, ImageError> {
         let by_digest = resolved.reference.with_digest(resolved.digest);
+        let asked = Instant::now();
         let gate = self.gate(&by_digest);
-        let _alone = gate.lock().await;
-        let found = match self.engine.image(&by_digest).await {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => {
+        let mut last = gate.lock().await;
+        let present = self.present(&resolved).await?.is_some();
+        self.may_run(&resolved, present)?;
+        // Somebody else's pull that ended after this one was asked for counts for this one too.
+        let fresh = last.is_some_and(|ended| ended > asked);
+        match (self.policy, present) {
+            (PullPolicy::Never, _) | (PullPolicy::IfNotPresent, true) => {}
+            (PullPolicy::Always, true) if fresh => {}
+            (PullPolicy::IfNotPresent, false) | (PullPolicy::Always, _) => {
                 self.fetch(&resolved, &by_digest, limit, say).await?;
-                self.engine.image(&by_digest).await
+                *last = Some(Instant::now());
             }
-            other => other,
-        };
-        let image = resolved.reference.to_string();
-        let failed = |source| engine_error(&image, &resolved.credentials, source);
-        let found = found.map_err(failed)?;
+        }
+        let failed = |source| failed(&resolved.reference, &resolved.login, source);
+        let found = self.engine.image(&by_digest).await.map_err(failed)?;
         if found.platform != self.platform {
+            let image = resolved.reference.to_string();
             return Err(self.bad_platform(image, std::slice::from_ref(&found.platform)));
         }
         let accounts = self.accounts_of(&by_digest).await.map_err(failed)?;
         Ok(pulled(resolved, found, accounts))
+    }
+
+    async fn login(&self, reference: &Reference) -> Result<Login, ImageError> {
+        let login = self.logins.login(reference.registry()).await;
+        login.map_err(|source| ImageError::Login {
+            image: reference.to_string(),
+            source,
+        })
+    }
+
+    /// A login in the place of the one that was refused, or that refusal.
+    async fn other_login(
+        &self,
+        reference: &Reference,
+        refused: &Login,
+        refusal: ImageError,
+    ) -> Result<Login, ImageError> {
+        match self.logins.renewed(reference.registry(), refused).await {
+            Ok(Some(login)) => Ok(login),
+            Ok(None) => Err(refusal),
+            Err(source) => Err(ImageError::Login {
+                image: reference.to_string(),
+                source,
+            }),
+        }
+    }
+
+    async fn ask(&self, reference: &Reference, login: &Login) -> Result<Resolved, ImageError> {
+        let answer = self.engine.resolve(&reference.query(), login.auth()).await;
+        answer.map_err(|source| failed(reference, login, source))
     }
 
     async fn fetch(
@@ -285,48 +205,66 @@ impl Images {
         resolved: &ResolvedImage,
         by_digest: &str,
         limit: Duration,
-        say: &mut (dyn FnMut(String) + Send),
+        say: Say<'_>,
     ) -> Result<(), ImageError> {
-        let image = resolved.reference.to_string();
-        let auth = resolved.credentials.auth(&resolved.reference);
-        say(format!("pulling image {image} ({})", resolved.digest));
+        let (reference, login) = (&resolved.reference, &resolved.login);
+        say(format!("pulling image {reference} ({})", resolved.digest));
+        let began = Instant::now();
+        match self.fetch_with(login, resolved, limit, say).await {
+            // The token may have ended while this pull waited for another one.
+            Err(refusal) if refusal.is_refused_login() => {
+                let login = self.other_login(reference, login, refusal).await?;
+                self.fetch_with(&login, resolved, limit, say).await?;
+            }
+            fetched => fetched?,
+        }
+        if let Ok(found) = self.engine.image(by_digest).await {
+            let (size, took) = (megabytes(found.size), seconds(began.elapsed()));
+            say(format!(
+                "pulled image {reference} in {took}, {size} on disk"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn fetch_with(
+        &self,
+        login: &Login,
+        resolved: &ResolvedImage,
+        limit: Duration,
+        say: Say<'_>,
+    ) -> Result<(), ImageError> {
+        let by_digest = resolved.reference.with_digest(resolved.digest);
         let mut progress = Progress::default();
         let mut told = |event| {
             if let Some(line) = progress.on(&event) {
                 say(line);
             }
         };
+        let platform = &self.platform;
         let pull = self
             .engine
-            .pull(by_digest, &self.platform, &auth, limit, &mut told);
-        match pull.await {
-            Ok(()) => {
-                if let Ok(found) = self.engine.image(by_digest).await {
-                    say(format!(
-                        "pulled image {image}, {} on disk",
-                        megabytes(found.size)
-                    ));
-                }
-                Ok(())
-            }
-            Err(error) => match error.kind() {
-                ErrorKind::BadPlatform { wanted, found } => Err(ImageError::BadPlatform {
-                    image,
-                    found: found.clone(),
-                    wanted: wanted.clone(),
-                }),
-                _ => Err(engine_error(&image, &resolved.credentials, error)),
-            },
+            .pull(&by_digest, platform, login.auth(), limit, &mut told);
+        let Err(error) = pull.await else {
+            return Ok(());
+        };
+        match error.kind() {
+            ErrorKind::BadPlatform { wanted, found } => Err(ImageError::BadPlatform {
+                image: resolved.reference.to_string(),
+                found: found.clone(),
+                wanted: wanted.clone(),
+            }),
+            _ => Err(failed(&resolved.reference, login, error)),
         }
     }
 
-    fn gate(&self, key: &str) -> Gate {
+    fn gate(&self, key: &str) -> Arc<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates.retain(|_, gate| gate.strong_count() > 0);
         if let Some(gate) = gates.get(key).and_then(Weak::upgrade) {
             return gate;
         }
-        let gate = Gate::default();
+        let gate = Arc::<Gate>::default();
         gates.insert(key.to_owned(), Arc::downgrade(&gate));
         gate
     }
@@ -359,10 +297,10 @@ impl Images {
     }
 }
 
-fn engine_error(image: &str, credentials: &Credentials, source: EngineError) -> ImageError {
+fn failed(reference: &Reference, login: &Login, source: EngineError) -> ImageError {
     ImageError::Engine {
-        image: image.to_owned(),
-        login: credentials.describe(),
+        image: reference.to_string(),
+        login: login.source().clone(),
         source,
     }
 }

@@ -10,9 +10,6 @@ use gantry_protocol::Digest;
 /// Longest reference that is looked at, in bytes (repository 255, tag 128, digest 71, and a host name).
 const MAX_LENGTH: usize = 1024;
 
-/// The registry that stands for a reference without one.
-pub(super) const DOCKER_HUB: &str = "docker.io";
-
 /// A parsed reference. Displays in full: `docker.io/library/alpine:3.20`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {

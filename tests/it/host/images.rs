@@ -5,11 +5,10 @@
 use std::time::Duration;
 
 use gantry_launcher::engine::{Docker, EngineInfo, ErrorKind};
-use gantry_launcher::image::{
-    Allowlist, Credentials, DockerAuths, ImageError, Images, PulledImage, Reference,
-};
+use gantry_launcher::image::{Allowlist, ImageError, Images, PullPolicy, PulledImage, Reference};
+use gantry_launcher::registry::LoginSettings;
 
-use super::world::{LocalImage, Registry, docker, engine, images};
+use super::world::{LocalImage, Registry, docker, engine, images, images_with};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -21,10 +20,18 @@ struct World {
 
 impl World {
     async fn new(registry: Registry) -> (Self, Docker, EngineInfo) {
+        Self::with(registry, PullPolicy::default()).await
+    }
+
+    async fn with(registry: Registry, policy: PullPolicy) -> (Self, Docker, EngineInfo) {
         let (engine, info) = engine().await;
+        let settings = LoginSettings {
+            docker_config: Some(registry.docker_config(false).to_owned()),
+            ..LoginSettings::default()
+        };
         let world = Self {
             allowlist: Allowlist::new([registry.host.as_str()]).expect("valid"),
-            images: images(&engine, &info),
+            images: images_with(&engine, &info, settings, policy),
             registry,
         };
         (world, engine, info)
@@ -36,9 +43,9 @@ impl World {
         login: bool,
     ) -> Result<(PulledImage, Vec<String>), ImageError> {
         let admitted = self.allowlist.admit(reference).expect("listed");
-        let auths = DockerAuths::load(self.registry.docker_config(login)).expect("valid");
-        let credentials = auths.for_image(admitted.reference());
-        let resolved = self.images.resolve(admitted, credentials).await?;
+        // The same directory each time: a login that comes or goes counts at once.
+        self.registry.docker_config(login);
+        let resolved = self.images.resolve(admitted).await?;
         let mut lines = Vec::new();
         let mut say = |line| lines.push(line);
         let pulled = self.images.pull(resolved, LIMIT, &mut say).await?;
@@ -175,10 +182,7 @@ async fn an_absent_registry_is_named() {
     let allowlist = Allowlist::new([host]).expect("valid");
     let admitted = allowlist.admit("127.0.0.1:1/x:1").expect("listed");
     let images = images(&engine, &info);
-    let error = images
-        .resolve(admitted, Credentials::Anonymous)
-        .await
-        .expect_err("nobody there");
+    let error = images.resolve(admitted).await.expect_err("nobody there");
     assert!(
         matches!(kind(&error), ErrorKind::Refused { .. }),
         "{error:?}"

@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gantry_launcher::engine::{Docker, EngineInfo};
-use gantry_launcher::image::Images;
+use gantry_launcher::image::{Images, PullPolicy};
+use gantry_launcher::registry::{LoginSettings, Logins};
 
 /// User and password of registries that want one. The password's base64 has `/` and `+` in it.
 pub(crate) const USER: &str = "robot";
@@ -35,8 +36,24 @@ pub(crate) async fn engine() -> (Docker, EngineInfo) {
 }
 
 pub(crate) fn images(engine: &Docker, info: &EngineInfo) -> Images {
+    images_with(
+        engine,
+        info,
+        LoginSettings::default(),
+        PullPolicy::default(),
+    )
+}
+
+pub(crate) fn images_with(
+    engine: &Docker,
+    info: &EngineInfo,
+    settings: LoginSettings,
+    policy: PullPolicy,
+) -> Images {
     let labels = BTreeMap::from([("gantry.test".to_owned(), "reading".to_owned())]);
-    Images::new(engine.clone(), info.platform.clone(), labels)
+    let logins = Logins::new(settings).expect("usable settings");
+    let platform = info.platform.clone();
+    Images::new(engine.clone(), platform, labels, logins, policy)
 }
 
 pub(crate) fn docker(arguments: &[&str]) -> String {
