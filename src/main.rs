@@ -1,18 +1,21 @@
 //! The story of the launcher process: settings, logging, joining the pool, runs, the exit code.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use gantry_launcher::commands::{self, Command, perform};
 use gantry_launcher::config::{Config, Environment, LogConfig};
 use gantry_launcher::exit::Exit;
+use gantry_launcher::logging::{self, Secrets};
 use gantry_launcher::report::Chain;
 use gantry_launcher::shutdown::Signals;
 use gantry_launcher::start::{Ready, start};
 use gantry_launcher::supervisor::Supervisor;
 use tracing::{error, info};
-use tracing_subscriber::EnvFilter;
+
+/// Records of runs may take this long to leave through standard output at the end.
+const LAST_OUTPUT: Duration = Duration::from_secs(3);
 
 /// Runs Terraform and OpenTofu in isolated containers on this host. Everything is set by environment
 /// variables; see below.
@@ -27,14 +30,15 @@ struct Arguments {
 fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     gantry_net::install_crypto();
-    log_to_stderr(&LogConfig::read(&Environment));
+    let LogConfig { filter, json } = LogConfig::read(&Environment);
+    let secrets = logging::install(&filter, json);
     match command {
         Some(command) => in_runtime(perform(command)),
-        None => run(),
+        None => run(secrets),
     }
 }
 
-fn run() -> ExitCode {
+fn run(secrets: Secrets) -> ExitCode {
     let config = match Config::read(&Environment) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -44,7 +48,7 @@ fn run() -> ExitCode {
             return Exit::BadConfig.into();
         }
     };
-    in_runtime(live(config))
+    in_runtime(live(config, secrets))
 }
 
 fn in_runtime(work: impl Future<Output = Exit>) -> ExitCode {
@@ -65,14 +69,14 @@ fn in_runtime(work: impl Future<Output = Exit>) -> ExitCode {
     }
 }
 
-async fn live(config: Config) -> Exit {
+async fn live(config: Config, secrets: Secrets) -> Exit {
     info!(version = env!("CARGO_PKG_VERSION"), "gantry-launcher");
     let signals = match Signals::take() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
     let capacity = config.capacity;
-    let Ready { host, own } = match start(config).await {
+    let Ready { host, own } = match start(config, secrets).await {
         Ok(ready) => ready,
         Err(error) => {
             let exit = failed(&error);
@@ -83,7 +87,11 @@ async fn live(config: Config) -> Exit {
             };
         }
     };
+    let output = host.output.clone();
     let ended = Supervisor::new(host, capacity).run(signals).await;
+    if let Some(output) = output {
+        output.finish(LAST_OUTPUT);
+    }
     drop(own);
     ended.unwrap_or_else(|error| failed(&error))
 }
@@ -91,18 +99,4 @@ async fn live(config: Config) -> Exit {
 fn failed(error: &dyn std::error::Error) -> Exit {
     error!("{}", Chain(error));
     Exit::Failed
-}
-
-fn log_to_stderr(config: &LogConfig) {
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // Colours are for people, not for files and collectors.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    if config.json {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.init();
-    }
 }

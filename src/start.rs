@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gantry_protocol::Secret;
 use gantry_protocol::control::session::About;
 use gantry_protocol::socket::Handed;
 use time::OffsetDateTime;
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use crate::config::{Config, RunLimits};
 use crate::container::{
@@ -18,11 +21,13 @@ use crate::container::{
 use crate::engine::{Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
 use crate::image::{Images, PullPolicy};
-use crate::job::{Host, HostOrder, WorkerBinaries};
+use crate::job::{HiddenVariable, Host, HostOrder, WorkerBinaries};
 use crate::journal::{Entry, Journal, JournalError};
+use crate::logging::Secrets;
 use crate::network::{NetworkError, Networks, Setup, Slots};
 use crate::registry::{LoginError, Logins};
 use crate::session::{EnrolError, Session, Start, establish};
+use crate::stdout::StandardOutput;
 use crate::token::{CredentialsError, PoolCredentials};
 use crate::tool::{KeyFileError, Keys, Tools};
 use crate::workspace::{BinaryStore, DataDir, DirsError, Owner};
@@ -83,6 +88,11 @@ pub enum StartError {
     /// CAs for git.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// Standard output.
+    #[error(
+        "logs of runs can't be written to standard output (SPACELIFT_RUN_LOGS_ON_STANDARD_OUTPUT_ENABLED)"
+    )]
+    Output(#[source] std::io::Error),
     /// The server.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
@@ -120,7 +130,8 @@ pub struct Ready {
 ///
 /// # Errors
 /// The first thing that does not work; see [`StartError`].
-pub async fn start(config: Config) -> Result<Ready, StartError> {
+pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError> {
+    keep_out_of_the_log(&config, &secrets);
     let now = OffsetDateTime::now_utc();
     let credentials = PoolCredentials::read(&config.token, &config.pool_key, now)?;
     if let Some(days) = credentials.days_left_if_few(now) {
@@ -156,6 +167,8 @@ pub async fn start(config: Config) -> Result<Ready, StartError> {
         server_keys: credentials.server_keys,
         order: host_order(&config),
         hidden: hidden(&config),
+        secrets,
+        output: output(&config)?,
         times: config.times,
         keep_containers: config.keep_containers,
     };
@@ -309,9 +322,45 @@ fn host_order(config: &Config) -> HostOrder {
     }
 }
 
-fn hidden(config: &Config) -> Vec<Secret> {
+fn hidden(config: &Config) -> Vec<HiddenVariable> {
     let masked = config.handed.set.iter().filter(|variable| variable.masked);
-    masked.map(|variable| variable.value.clone()).collect()
+    let masked = masked.map(|variable| HiddenVariable {
+        name: variable.name.clone(),
+        value: variable.value.clone(),
+    });
+    masked.collect()
+}
+
+/// Everything of the configuration that no line of the launcher's log may show.
+fn keep_out_of_the_log(config: &Config, secrets: &Secrets) {
+    let pem = STANDARD.decode(config.pool_key.expose().trim());
+    let pem = Zeroizing::new(pem.unwrap_or_default());
+    let variables = config.handed.set.iter().filter(|set| set.masked);
+    let variables = variables.map(|set| set.value.expose().as_bytes());
+    let proxies = [&config.proxies.https, &config.proxies.http];
+    let proxies = proxies.into_iter().flatten().filter_map(proxy_password);
+    let passwords: Vec<_> = proxies.collect();
+    let passwords = passwords.iter().map(|password| password.as_bytes());
+    let pool = [&config.token, &config.pool_key];
+    let pool = pool.map(|secret| secret.expose().as_bytes());
+    let values = pool.into_iter().chain([pem.as_slice()]);
+    secrets
+        .hide(values.chain(variables).chain(passwords))
+        .for_good();
+}
+
+/// As it stands in the URL; the mask knows it in other writings too.
+fn proxy_password(url: &Secret) -> Option<Zeroizing<String>> {
+    let url = reqwest::Url::parse(url.expose()).ok()?;
+    Some(Zeroizing::new(url.password()?.to_owned()))
+}
+
+fn output(config: &Config) -> Result<Option<StandardOutput>, StartError> {
+    let asked = config.output.standard_output;
+    asked
+        .then(StandardOutput::start)
+        .transpose()
+        .map_err(StartError::Output)
 }
 
 fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, StartError> {

@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use super::Host;
 use crate::session::{CallError, Session};
-use crate::workspace::{Bounds, Owner, PackError, RunDirs, UnpackError, pack, unpack};
+use crate::workspace::{Bounds, Owner, PackError, PackReport, RunDirs, UnpackError, pack, unpack};
 
 /// Where the worker leaves the plan file, below the workspace.
 const PLAN_FILE: &str = ".gantry/plan.tfplan";
@@ -33,6 +33,7 @@ pub(super) struct SealedWorkspace {
     pub(super) file: NamedTempFile,
     pub(super) digest: Digest,
     pub(super) bytes: u64,
+    pub(super) report: PackReport,
 }
 
 /// Why a workspace could not be sealed.
@@ -107,13 +108,14 @@ fn seal_blocking(
     file: NamedTempFile,
 ) -> Result<SealedWorkspace, SealWorkspaceError> {
     let output = Hashing::new(BufWriter::new(file.reopen()?));
-    let (_, sealer) = pack(workspace, Bounds::default(), seal::sealer(key, output)?)?;
+    let (report, sealer) = pack(workspace, Bounds::default(), seal::sealer(key, output)?)?;
     let (mut inner, digest, bytes) = sealer.finish()?.finish();
     inner.flush()?;
     Ok(SealedWorkspace {
         file,
         digest,
         bytes,
+        report,
     })
 }
 

@@ -17,6 +17,7 @@ use crate::backoff::Backoff;
 use crate::container::Names;
 use crate::engine::{ContainerId, EngineError, ErrorKind};
 use crate::report::Chain;
+use crate::workspace::PackReport;
 
 /// Bytes of a dead worker's own output that a message quotes.
 const LAST_WORDS: usize = 2000;
@@ -122,6 +123,9 @@ impl Job {
         sealed: &apply::SealedWorkspace,
     ) -> Result<(), ParkError> {
         let narrator = self.shipper.narrator();
+        if let Some(line) = left_out(&sealed.report) {
+            narrator.say(line);
+        }
         narrator.say(format!(
             "Storing the sealed workspace ({} KiB).",
             sealed.bytes.div_ceil(1024)
@@ -193,6 +197,27 @@ impl Job {
     }
 }
 
+/// The line about what the apply will not find in its workspace.
+fn left_out(report: &PackReport) -> Option<String> {
+    let PackReport {
+        special,
+        outward_links,
+        skipped,
+        ..
+    } = report;
+    let count = special + outward_links;
+    let rest = match count.saturating_sub(skipped.len() as u64) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (count > 0).then(|| {
+        format!(
+            "Left out of the stored workspace: {outward_links} links that lead out of it and {special} sockets, pipes or devices: {}{rest}.",
+            skipped.join(", ")
+        )
+    })
+}
+
 /// Removes a lease's container, however often it takes; one that is kept is stopped at least.
 pub(super) async fn remove_container(host: &Host, lease: Lease) {
     let name = container_name(host, lease);
@@ -234,4 +259,24 @@ pub(super) fn container_name(host: &Host, lease: Lease) -> String {
 
 fn is_gone(error: &EngineError) -> bool {
     matches!(error.kind(), ErrorKind::NotFound { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_out_is_told() {
+        let mut report = PackReport::default();
+        assert_eq!(left_out(&report), None);
+        report.outward_links = 3;
+        report.special = 1;
+        report.skipped = vec!["a/link".into(), "pipe".into()];
+        let line = left_out(&report).unwrap();
+        assert!(
+            line.contains("3 links") && line.contains("1 sockets"),
+            "{line}"
+        );
+        assert!(line.ends_with("a/link, pipe and 2 more."), "{line}");
+    }
 }

@@ -3,9 +3,6 @@
 //! [`accept`] runs when a message arrives and journals the lease; [`reopen`] runs when work on it begins,
 //! which may be in a later process.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use gantry_protocol::Secret;
 use gantry_protocol::control::envelope::{self, EnvelopeError, Expected, VerifiedEnvelope};
 use gantry_protocol::control::inbox::SealedRun;
 use gantry_protocol::control::run::Lease;
@@ -13,7 +10,6 @@ use gantry_protocol::payload::RunPayload;
 
 use super::Host;
 use crate::journal::{Entry, JournalError};
-use crate::mask::Mask;
 use crate::report::Chain;
 
 /// A payload that came in a verified envelope. Nothing else makes one.
@@ -25,25 +21,6 @@ pub(crate) struct OpenedRun {
 impl OpenedRun {
     pub(crate) fn payload(&self) -> &RunPayload {
         &self.payload
-    }
-
-    /// Hides every secret of the payload, and those of the host that it hands over.
-    pub(crate) fn mask(&self, hidden: &[Secret]) -> Mask {
-        let variables = self
-            .payload
-            .environment
-            .iter()
-            .filter(|variable| variable.secret);
-        let variables = variables.map(|variable| variable.value.expose().as_bytes().to_vec());
-        let files = self.payload.files.iter().filter(|file| file.secret);
-        let files = files.filter_map(|file| STANDARD.decode(file.content.expose()).ok());
-        let login = self.payload.source.credentials.iter();
-        let login = login.map(|login| login.password.expose().as_bytes().to_vec());
-        let hidden = hidden
-            .iter()
-            .map(|secret| secret.expose().as_bytes().to_vec());
-        let secrets: Vec<_> = variables.chain(files).chain(login).chain(hidden).collect();
-        Mask::new(secrets.iter().map(Vec::as_slice))
     }
 }
 

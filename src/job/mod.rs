@@ -16,6 +16,7 @@ mod order;
 mod outcome;
 mod prepare;
 mod reporter;
+mod secrets;
 mod states;
 mod timer;
 mod tool_choice;
@@ -23,7 +24,6 @@ mod worker_binary;
 
 use std::sync::Arc;
 
-use gantry_protocol::Secret;
 use gantry_protocol::control::run::{FailReason, Gate, Lease, Outcome, RunResult};
 use gantry_protocol::crypto::{EdPublic, PoolKey};
 use tokio::sync::watch;
@@ -31,20 +31,26 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 pub use gates::{Accepted, accept};
 pub use order::HostOrder;
+pub use secrets::HiddenVariable;
 pub use timer::Times;
 pub use worker_binary::{WorkerBinaries, WorkerError};
+
+use secrets::RunSecrets;
 
 use crate::container::{ExtraMounts, HostPolicy, LABEL_LAUNCHER};
 use crate::engine::Docker;
 use crate::image::{Allowlist, Images};
 use crate::journal::{Entry, Journal, JournalError, Progress};
+use crate::logging::Secrets;
 use crate::network::Networks;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
 use crate::ship::Shipper;
 use crate::source::Fetcher;
+use crate::stdout::StandardOutput;
 use crate::tool::Tools;
 use crate::workspace::DataDir;
+use secrets::RunSecrets;
 
 /// The means of this host, shared by all leases.
 pub struct Host {
@@ -81,7 +87,11 @@ pub struct Host {
     /// What the host adds to every order.
     pub order: HostOrder,
     /// Values of handed variables that logs hide.
-    pub hidden: Vec<Secret>,
+    pub hidden: Vec<HiddenVariable>,
+    /// Keeps secrets out of the launcher's own log.
+    pub secrets: Secrets,
+    /// Where logs of runs go besides the server.
+    pub output: Option<StandardOutput>,
     /// Time-outs of runs.
     pub times: Times,
     /// Keep ended containers.
@@ -194,7 +204,14 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
             }));
         }
     };
-    let shipper = Shipper::start(host.session.clone(), entry.lease, opened.mask(&host.hidden));
+    let secrets = RunSecrets::of(opened.payload(), &host.hidden);
+    let _hidden = host.secrets.hide(secrets.values());
+    let records = host.output.as_ref();
+    let records = records.map(|output| output.run(entry.lease.run, &opened.payload().stack));
+    let shipper = Shipper::start(host.session.clone(), entry.lease, secrets.mask(), records);
+    if let (Progress::Accepted, Some(warning)) = (&entry.progress, secrets.warning()) {
+        shipper.narrator().say(warning);
+    }
     let mut job = Job {
         host: host.clone(),
         entry,

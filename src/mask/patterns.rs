@@ -53,12 +53,13 @@ pub(super) fn patterns<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Vec<V
 
 fn one(secret: &[u8], found: &mut BTreeSet<Vec<u8>>) {
     let large = secret.len() > LARGE;
-    let (write, engines): (fn(&[u8], &mut BTreeSet<Vec<u8>>), &[_]) = match large {
-        true => (forms::few, &[&STANDARD]),
-        false => (
-            forms::all,
-            &[&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD],
-        ),
+    let engines: &[_] = match large {
+        true => &[&STANDARD],
+        false => &[&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD],
+    };
+    let write = |text: &[u8], texts: &mut BTreeSet<Vec<u8>>| match large {
+        true => forms::few(text, texts),
+        false => forms::all(text, texts),
     };
     let mut texts = BTreeSet::new();
     write(secret, &mut texts);

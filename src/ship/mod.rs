@@ -3,6 +3,8 @@
 //! Takes commands from the job and raw bytes from the spool. Gives masked ranges to the server and
 //! acknowledgements to the worker. Never: a byte acknowledged that the server has not stored durably, a
 //! byte shipped that could still become part of a secret, a gap without its marker.
+//!
+//! What is stored also goes to standard output, where that is asked for.
 
 mod narrator;
 mod section;
@@ -24,6 +26,7 @@ use crate::link;
 use crate::mask::Mask;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
+use crate::stdout::RunRecords;
 use crate::workspace::SpoolReader;
 
 /// Looks at the spool at least this often, should a bell be lost.
@@ -54,11 +57,20 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Starts shipping for a lease.
-    pub fn start(session: Arc<Session>, lease: Lease, mask: Mask) -> Self {
+    /// Starts shipping for a lease; what is stored goes to `records` too.
+    pub fn start(
+        session: Arc<Session>,
+        lease: Lease,
+        mask: Mask,
+        records: Option<RunRecords>,
+    ) -> Self {
         let (commands, receiver) = mpsc::unbounded_channel();
         let work = Work {
-            store: Store { session, lease },
+            store: Store {
+                session,
+                lease,
+                records,
+            },
             mask,
             commands: receiver,
             own: None,
@@ -121,10 +133,10 @@ impl Shipper {
 }
 
 /// Where ranges go.
-#[derive(Clone)]
 struct Store {
     session: Arc<Session>,
     lease: Lease,
+    records: Option<RunRecords>,
 }
 
 impl Store {
@@ -133,18 +145,35 @@ impl Store {
     }
 
     async fn put(
-        &self,
+        &mut self,
         section: u32,
         range: (u64, u64),
         masked: Vec<u8>,
     ) -> Result<u64, CallError> {
         let masked = Bytes::from(masked);
-        Ok(self
+        let stored = self
             .session
-            .store_log(self.lease, section, range, masked)
-            .await?
-            .offset)
+            .store_log(self.lease, section, range, masked.clone())
+            .await?;
+        if let Some(records) = &mut self.records {
+            records.take(section, range, &masked);
+        }
+        Ok(stored.offset)
     }
+
+    /// Nothing more comes in this section.
+    fn end(&mut self, section: u32) {
+        if let Some(records) = &mut self.records {
+            records.end(section);
+        }
+    }
+}
+
+/// What stands where the server does not have any more what it had stored.
+fn lost_by_the_server(bytes: u64) -> String {
+    format!(
+        "\n[gantry: {bytes} bytes of this log were lost on the server, which had stored them before]\n"
+    )
 }
 
 struct Work {
@@ -205,15 +234,31 @@ impl Work {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let from = match self.own {
+        let mut text = std::mem::take(&mut self.pending);
+        let mut from = match self.own {
             Some(offset) => offset,
             None => self.store.stored(0).await?,
         };
-        let text = std::mem::take(&mut self.pending);
+        let stored = match self.put_own(from, &text).await {
+            Err(error) if error.is_conflict() => {
+                let there = self.store.stored(0).await?;
+                if there < from {
+                    // Restored from a backup: what was said meanwhile is gone there and kept nowhere else.
+                    text = format!("{}{text}", lost_by_the_server(from - there));
+                }
+                from = there;
+                self.put_own(from, &text).await
+            }
+            other => other,
+        };
+        self.own = Some(stored?);
+        Ok(())
+    }
+
+    async fn put_own(&mut self, from: u64, text: &str) -> Result<u64, CallError> {
         let to = from + text.len() as u64;
         let masked = self.mask.whole(text.as_bytes());
-        self.own = Some(self.store.put(0, (from, to), masked).await?);
-        Ok(())
+        self.store.put(0, (from, to), masked).await
     }
 
     /// One step of the oldest section; whether there may be more to do at once.
@@ -224,7 +269,11 @@ impl Work {
         let Some(mut first) = self.sections.first_entry() else {
             return Ok(false);
         };
-        match first.get_mut().step(spool, &self.mask, &self.store).await? {
+        match first
+            .get_mut()
+            .step(spool, &self.mask, &mut self.store)
+            .await?
+        {
             Stepped::Stored(offset) => {
                 let (number, left) = (*first.key(), first.get().is_left());
                 worker.acknowledge(number, offset);
@@ -234,6 +283,7 @@ impl Work {
                 Ok(true)
             }
             Stepped::Done => {
+                self.store.end(*first.key());
                 first.remove();
                 Ok(true)
             }

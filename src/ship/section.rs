@@ -1,8 +1,11 @@
 //! One section of the worker's log on its way to the server.
+//!
+//! Takes what the spool holds, gives masked ranges. Never: bytes that are missing without a marker, an end that the
+//! worker told and that was not reached.
 
 use tracing::warn;
 
-use super::Store;
+use super::{Store, lost_by_the_server};
 use crate::mask::{Mask, MaskStream};
 use crate::report::Chain;
 use crate::session::CallError;
@@ -10,6 +13,9 @@ use crate::workspace::{LogRead, SpoolReader};
 
 /// Bytes read, masked and stored at a time.
 const CHUNK: usize = 1 << 20;
+
+/// A server that contradicts itself more often in a row is not asked again.
+const MAX_CONFLICTS: u32 = 5;
 
 /// How a step went.
 pub(super) enum Stepped {
@@ -36,6 +42,12 @@ pub(super) struct Section {
     pub(super) open: bool,
     end: End,
     at: Option<Position>,
+    /// The most that the server ever had.
+    had: u64,
+    /// How often in a row the server was elsewhere than it had said.
+    conflicts: u32,
+    /// Whether it was told that the spool can't be read.
+    unreadable: bool,
 }
 
 /// Where reading and storing stand.
@@ -52,6 +64,9 @@ impl Section {
             open: false,
             end: End::Unknown,
             at: None,
+            had: 0,
+            conflicts: 0,
+            unreadable: false,
         }
     }
 
@@ -69,7 +84,7 @@ impl Section {
         &mut self,
         spool: &mut SpoolReader,
         mask: &Mask,
-        store: &Store,
+        store: &mut Store,
     ) -> Result<Stepped, CallError> {
         if !self.open {
             return Ok(Stepped::Idle);
@@ -81,12 +96,15 @@ impl Section {
         let stepped = self.advance(&mut at, spool, mask, store).await;
         match stepped {
             // The server lost what it had acknowledged (restored from a backup): start from what it has.
-            Err(error) if error.is_conflict() => {
+            Err(error) if error.is_conflict() && self.conflicts < MAX_CONFLICTS => {
+                self.conflicts += 1;
                 let stored = store.stored(self.number).await?;
                 self.at = Some(Position::from_server(stored, mask));
                 Ok(Stepped::Stored(stored))
             }
             other => {
+                self.had = self.had.max(at.stored);
+                self.conflicts = 0;
                 self.at = Some(at);
                 other
             }
@@ -94,17 +112,19 @@ impl Section {
     }
 
     async fn advance(
-        &self,
+        &mut self,
         at: &mut Position,
         spool: &mut SpoolReader,
         mask: &Mask,
-        store: &Store,
+        store: &mut Store,
     ) -> Result<Stepped, CallError> {
         let read = spool
             .log(self.number, at.read, CHUNK)
             .unwrap_or_else(|error| {
                 // Something else stands in a segment's place: what can't be read is a gap at the section's end.
-                warn!(section = self.number, error = %Chain(&error), "the log can't be read");
+                if !std::mem::replace(&mut self.unreadable, true) {
+                    warn!(section = self.number, error = %Chain(&error), "the log can't be read");
+                }
                 LogRead::Nothing
             });
         match read {
@@ -127,7 +147,7 @@ impl Section {
         at: &mut Position,
         to: u64,
         masked: Vec<u8>,
-        store: &Store,
+        store: &mut Store,
     ) -> Result<Stepped, CallError> {
         if to > at.stored {
             at.stored = store.put(self.number, (at.stored, to), masked).await?;
@@ -141,20 +161,26 @@ impl Section {
         at: &mut Position,
         to: u64,
         mask: &Mask,
-        store: &Store,
+        store: &mut Store,
     ) -> Result<Stepped, CallError> {
-        let mut masked = at.mask.finish().bytes;
+        let mut masked = at.mask.finish_at_gap().bytes;
         let lost = to - at.read;
-        masked.extend_from_slice(
-            format!("\n[gantry: {lost} bytes of this log were dropped on the run's host: the server was away too long or the disk was full]\n").as_bytes(),
-        );
+        let marker = match at.read < self.had {
+            true => lost_by_the_server(lost),
+            false => dropped_here(lost),
+        };
+        masked.extend_from_slice(marker.as_bytes());
         at.read = to;
-        at.mask = mask.stream(to);
+        at.mask = mask.stream_after_gap(to);
         self.put(at, to, masked, store).await
     }
 
-    async fn last(&self, at: &mut Position, store: &Store) -> Result<Stepped, CallError> {
-        let masked = at.mask.finish();
+    async fn last(&self, at: &mut Position, store: &mut Store) -> Result<Stepped, CallError> {
+        let masked = match self.end {
+            End::At(_) => at.mask.finish(),
+            // The worker died in the middle of something.
+            End::OfSpool | End::Unknown => at.mask.finish_at_gap(),
+        };
         self.put(at, masked.decided, masked.bytes, store).await?;
         Ok(Stepped::Done)
     }
@@ -168,4 +194,11 @@ impl Position {
             mask: mask.stream(stored),
         }
     }
+}
+
+/// What stands where bytes never left the host.
+fn dropped_here(bytes: u64) -> String {
+    format!(
+        "\n[gantry: {bytes} bytes of this log were dropped on the run's host: the server was away too long or the disk was full]\n"
+    )
 }

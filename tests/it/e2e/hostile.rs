@@ -39,6 +39,21 @@ fn links_out_of_the_workspace_are_neither_read_nor_written() {
     run.wait("FINISHED");
 
     let log = run.wait_log("APPLYING", "link inside");
+    let told = run.all_logs();
+    let told = told
+        .lines()
+        .find(|line| line.starts_with("Left out of the stored workspace"));
+    let told = told.expect("what was not packed is told");
+    for name in [
+        "a-directory",
+        "a-file",
+        "climbing",
+        "dangling",
+        "a-pipe",
+        "source/passwd",
+    ] {
+        assert!(told.contains(name), "{name} in: {told}");
+    }
     assert!(
         !run.all_logs().contains(MARKER),
         "the host's file was packed:\n{log}"
