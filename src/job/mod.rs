@@ -50,7 +50,6 @@ use crate::source::Fetcher;
 use crate::stdout::StandardOutput;
 use crate::tool::Tools;
 use crate::workspace::DataDir;
-use secrets::RunSecrets;
 
 /// The means of this host, shared by all leases.
 pub struct Host {
