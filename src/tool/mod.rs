@@ -42,6 +42,9 @@ const MAX_SIGNATURE: u64 = 64 << 10;
 /// Largest archive, in bytes.
 const MAX_ARCHIVE: u64 = 512 << 20;
 
+/// What names of unfinished files begin with.
+const HALF: &str = "half-";
+
 /// A verified executable that can be mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyTool {
@@ -163,6 +166,7 @@ pub struct Tools {
 impl Tools {
     /// `keys` may sign, `mirror` gives, `roots` are trusted besides the usual CAs, `store` keeps.
     pub fn new(keys: Keys, mirror: Mirror, roots: Vec<NamedPem>, store: BinaryStore) -> Self {
+        clear_halves(store.path());
         Self {
             keys,
             fetcher: Fetcher { mirror, roots },
@@ -287,7 +291,7 @@ impl Tools {
         archive: &str,
         expected: Digest,
     ) -> Result<NamedTempFile, ToolError> {
-        let file = NamedTempFile::new_in(self.store.path()).map_err(|e| disk(name, e))?;
+        let file = half(self.store.path()).map_err(|e| disk(name, e))?;
         let mut output = file.reopen().map_err(|e| disk(name, e))?;
         let mut hash = sha2::Sha256::new();
         let sink = |chunk: &[u8]| {
@@ -319,9 +323,9 @@ impl Tools {
         file: &NamedTempFile,
     ) -> Result<Digest, ToolError> {
         let content = file.reopen().map_err(|e| disk(name, e))?;
-        let beside = NamedTempFile::new_in(self.store.path()).map_err(|e| disk(name, e))?;
+        let beside = half(self.store.path()).map_err(|e| disk(name, e))?;
         let taken = unpack(archive, BufReader::new(content), name.program(), |entry| {
-            copy_hashed(entry, beside.path())
+            copy_hashed(entry, beside.path(), MAX_TOOL)
         });
         let digest = taken
             .map_err(|source| ToolError::Archive {
@@ -336,11 +340,29 @@ impl Tools {
     }
 }
 
-/// Copies at most [`MAX_TOOL`] bytes: what an archive says of an entry's size is a claim.
-fn copy_hashed(entry: &mut dyn io::Read, target: &Path) -> io::Result<Digest> {
+/// Removes what a process left that was killed while it downloaded or unpacked.
+fn clear_halves(directory: &Path) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(HALF)
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            warn!(path = %entry.path().display(), %error, "half a tool is left");
+        }
+    }
+}
+
+/// A file that is gone when this process is, or with the next one's start.
+fn half(directory: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(HALF).tempfile_in(directory)
+}
+
+/// Copies at most `limit` bytes: what an archive says of an entry's size is a claim.
+fn copy_hashed(entry: &mut dyn io::Read, target: &Path, limit: u64) -> io::Result<Digest> {
     let mut output = io::BufWriter::new(std::fs::File::create(target)?);
     let mut hash = sha2::Sha256::new();
-    let (mut buffer, mut left) = (vec![0; 256 << 10], MAX_TOOL);
+    let (mut buffer, mut left) = (vec![0; 256 << 10], limit);
     loop {
         let length = entry.read(&mut buffer)?;
         if length == 0 {
@@ -350,7 +372,7 @@ fn copy_hashed(entry: &mut dyn io::Read, target: &Path) -> io::Result<Digest> {
         left = left.checked_sub(length as u64).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::FileTooLarge,
-                "it unpacks to more than 512 MiB",
+                "it unpacks to more than it may",
             )
         })?;
         hash.update(&buffer[..length]);
@@ -375,4 +397,21 @@ fn stored(name: &ToolName, source: StoreError) -> ToolError {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let done = tokio::task::spawn_blocking(work).await;
     done.expect("invariant: verifying and unpacking do not panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_unpacks_to_more_than_it_says_is_stopped() {
+        let temp = tempfile::tempdir().unwrap();
+        let target = temp.path().join("x");
+        let mut content: &[u8] = &[7; 1000];
+        let digest = copy_hashed(&mut content, &target, 1000).unwrap();
+        assert_eq!(digest, Digest::of(&[7; 1000]));
+        let mut content: &[u8] = &[7; 1001];
+        let error = copy_hashed(&mut content, &target, 1000).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
 }

@@ -5,14 +5,17 @@
 //! because something is missing.
 
 mod api;
+mod checkpoint;
 mod cli;
 mod docker;
+mod dockerd;
 mod files;
 mod images;
 mod launcher;
 mod pool;
 mod process;
 mod programs;
+mod publisher;
 mod registry;
 mod repo;
 mod run;
@@ -23,19 +26,22 @@ mod wire;
 mod world;
 
 pub use api::Api;
+pub use checkpoint::{Checkpoint, Hold};
 pub use cli::{Cli, Ended};
 pub use docker::Docker;
+pub use dockerd::{Dockerd, Restore};
 pub use files::{LoopDisk, contains_bytes, copy_tree};
 pub use images::{Image, Images};
 pub use launcher::{Launcher, LauncherBuilder, RunDir};
 pub use pool::{Pool, openssl};
 pub use process::{Exit, Process};
 pub use programs::{Program, find_program};
+pub use publisher::{KeyRing, WebServer, sum_line, zip_of};
 pub use registry::Registry;
 pub use repo::Repo;
 pub use run::{Run, Seen};
 pub use server::Server;
 pub use stack::{Stack, StackBuilder};
-pub use wait::{LONG, SHORT, wait_for};
+pub use wait::{LONG, SHORT, outage, wait_for};
 pub use wire::Wire;
 pub use world::{World, WorldBuilder};

@@ -5,4 +5,6 @@
 
 mod containers;
 mod images;
+mod tool_keys;
+mod tools;
 mod world;
