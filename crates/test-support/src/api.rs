@@ -127,7 +127,7 @@ impl Api {
     }
 }
 
-fn plain_http() -> (Runtime, Client) {
+pub(crate) fn plain_http() -> (Runtime, Client) {
     // The client wants a TLS provider even where it speaks plain HTTP on loopback.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -4,10 +4,14 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
 use crate::programs::find_program;
+
+/// Another daemon than the host's, for all of a test process.
+static HOST: OnceLock<String> = OnceLock::new();
 
 /// The daemon that the tests use.
 #[derive(Clone, Copy, Debug)]
@@ -29,9 +33,31 @@ impl Docker {
         Self
     }
 
-    fn output(args: &[&str]) -> Output {
+    /// Uses the daemon at `host` from here on, in all of this process: before the first use of any.
+    ///
+    /// # Panics
+    /// When another one was named before.
+    pub fn use_host(host: &str) {
+        HOST.set(host.to_owned())
+            .expect("one daemon for all of a process");
+    }
+
+    /// The daemon's address, when it is not the host's own.
+    pub fn host() -> Option<&'static str> {
+        HOST.get().map(String::as_str)
+    }
+
+    /// A call of Docker's command line.
+    pub(crate) fn command() -> Command {
         let mut command = Command::new(find_program("docker", "docker.io"));
-        command.args(args).output().expect("run docker")
+        if let Some(host) = Self::host() {
+            command.args(["--host", host]);
+        }
+        command
+    }
+
+    fn output(args: &[&str]) -> Output {
+        Self::command().args(args).output().expect("run docker")
     }
 
     /// Runs `docker` and gives what it printed.

@@ -112,7 +112,7 @@ fn build_and_push(docker: Docker, tag: &str, fill: fn(&Path)) -> String {
         .args(["-c", "."]);
     let mut tar = tar.stdout(Stdio::piped()).spawn().expect("run tar");
     let packed = tar.stdout.take().expect("tar's output");
-    let mut import = Command::new(find_program("docker", "docker.io"));
+    let mut import = Docker::command();
     import
         .args([
             "import",

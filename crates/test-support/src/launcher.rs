@@ -81,6 +81,21 @@ impl Launcher {
         self.process.kill();
     }
 
+    /// SIGSTOP: it stands still with everything that it has open.
+    pub fn pause(&mut self) {
+        self.process.pause();
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) {
+        self.process.resume();
+    }
+
+    /// Id of its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Starts it again on the same directory.
     pub fn start_again(&mut self) {
         assert!(!self.process.running(), "the launcher runs already");

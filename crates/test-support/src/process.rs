@@ -87,6 +87,21 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// SIGSTOP: it stands still with everything that it has open.
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

@@ -2,6 +2,8 @@
 //!
 //! Takes nothing, gives an address. Never: an address that other hosts reach.
 
+mod variant;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
@@ -56,6 +58,16 @@ impl Registry {
     /// `host:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Makes an image of its own out of the busybox one: other configuration, same layers; gives its tag.
+    ///
+    /// # Panics
+    /// When the registry does not take it.
+    pub fn variant(&self, name: &str) -> String {
+        let made = variant::make(&self.address, "it/busybox", "1", name);
+        made.unwrap_or_else(|error| panic!("make image variant {name}: {error}"));
+        name.to_owned()
     }
 
     /// The images that it holds.

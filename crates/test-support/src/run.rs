@@ -159,6 +159,29 @@ impl<'w> Run<'w> {
             .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// Every state that the run entered, oldest first, with the bytes that were logged in it, if any.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub fn downloads(&self) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let query = "query($stack: ID!, $run: ID!) { stack(id: $stack) { run(id: $run) { history { state stateVersion } } } }";
+        let variables = json!({ "stack": self.stack, "run": self.id });
+        let data = self.world.api().ask(query, variables)?;
+        let history = data["stack"]["run"]["history"].as_array().cloned();
+        let mut logged = Vec::new();
+        for entry in history.unwrap_or_default().iter().rev() {
+            let version = &entry["stateVersion"];
+            let path = format!("/api/runs/{}/logs?stateVersion={version}", self.id);
+            let bytes = match self.world.api().download(&path) {
+                Err(error) if error.contains("404") => Vec::new(),
+                other => other?,
+            };
+            let state = entry["state"].as_str().unwrap_or_default();
+            logged.push((state.to_owned(), bytes));
+        }
+        Ok(logged)
+    }
+
     /// The log of a state as text.
     pub fn log(&self, state: &str) -> String {
         String::from_utf8_lossy(&self.log_bytes(state)).into_owned()

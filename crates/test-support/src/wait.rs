@@ -34,6 +34,17 @@ pub fn wait_for<T>(what: &str, within: Duration, mut look: impl FnMut() -> Resul
     }
 }
 
+/// Lets a time pass that is itself what is tried: an outage, a process that stands still.
+pub fn outage(lasts: Duration) {
+    let until = Instant::now() + lasts;
+    wait_for("an outage to be over", lasts * 2, || {
+        match Instant::now() >= until {
+            true => Ok(()),
+            false => Err("it lasts".to_owned()),
+        }
+    });
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the pause between two looks at a condition that has a deadline"

@@ -187,7 +187,8 @@ impl World {
             ),
             ("GANTRY_LOG", "info".to_owned()),
         ];
-        let env: BTreeMap<_, _> = set.map(|(name, value)| (name.to_owned(), value)).into();
+        let mut env: BTreeMap<_, _> = set.map(|(name, value)| (name.to_owned(), value)).into();
+        env.extend(Docker::host().map(|host| ("DOCKER_HOST".to_owned(), host.to_owned())));
         LauncherBuilder {
             data: self.dir().join(name),
             log: self.dir().join(format!("{name}.log")),

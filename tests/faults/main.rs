@@ -1,0 +1,55 @@
+//! Runs under faults: the crash matrix of `docs/CRASH-MATRIX.md`, and a day of use in minutes.
+//!
+//! Takes nothing, or what `--help` says; gives a table and an exit code. Without arguments it makes the most
+//! telling cells happen, as every other test does. Never: a cell that is compared with anything but the page.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helper may panic like the test"
+)]
+
+mod cell;
+mod check;
+mod expected;
+mod fault;
+mod hold;
+mod matrix;
+mod meeting;
+mod scene;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Makes runs meet faults and looks what becomes of them.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Cells whose `phase/fault` contains one of these words; all otherwise.
+    words: Vec<String>,
+    /// Every cell, on a Docker daemon of its own, instead of the most telling ones on the host's.
+    #[arg(long)]
+    full: bool,
+    /// So many cells at a time.
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+    /// Also write the outcome of each cell to this file, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Accepted because other tests do.
+    #[arg(long, hide = true)]
+    nocapture: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let played = matrix::play(args.full, &args.words, args.jobs);
+    table::print(&played);
+    if let Some(path) = &args.json {
+        std::fs::write(path, table::json(&played)).unwrap();
+    }
+    match played.iter().all(|cell| cell.problems.is_empty()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
