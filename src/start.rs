@@ -16,13 +16,13 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, RunLimits};
 use crate::container::{
-    Closed, ExtraMounts, HostPolicy, LABEL_LAUNCHER, MountError, Names, NetworkChoice, RUN_ID,
+    Closed, ExtraMounts, HostPolicy, LABEL_LAUNCHER, MountError, NetworkChoice, RUN_ID,
 };
 use crate::engine::{Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
 use crate::image::{Images, PullPolicy};
-use crate::job::{HiddenVariable, Host, HostOrder, WorkerBinaries};
-use crate::journal::{Entry, Journal, JournalError};
+use crate::job::{HiddenVariable, Host, HostOrder, Standbys, WorkerBinaries, container_of};
+use crate::journal::{Journal, JournalError};
 use crate::logging::Secrets;
 use crate::network::{NetworkError, Networks, Setup, Slots};
 use crate::registry::{LoginError, Logins};
@@ -148,11 +148,12 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let owner = Owner::of_runs(RUN_ID, about_engine.remap);
     let data = DataDir::open(&config.data_dir, owner)?;
     let (session, journal) = join(&config, &credentials, &own).await?;
-    let networks = networks(&config, &engine, &session, &journal).await?;
+    let networks = networks(&config, &engine, &journal).await?;
     let host = Host {
         images: images(&engine, &about_engine, &session, logins, config.images.pull),
         policy: policy(&config),
         networks,
+        standbys: Standbys::new(config.standby, config.capacity),
         mounts,
         workers: workers(&config, &session)?,
         fetcher: source::fetcher(&config, owner)?,
@@ -169,6 +170,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         hidden: hidden(&config),
         secrets,
         output: output(&config)?,
+        disk: config.containers.limits.disk,
         times: config.times,
         keep_containers: config.keep_containers,
     };
@@ -259,25 +261,19 @@ fn mounts(config: &Config, engine: &Docker, about: &EngineInfo) -> ExtraMounts {
 async fn networks(
     config: &Config,
     engine: &Docker,
-    session: &Session,
     journal: &Journal,
 ) -> Result<Networks, StartError> {
     let pool = match &config.containers.network {
         NetworkChoice::Named(network) => return Ok(Networks::named(engine, network).await?),
         NetworkChoice::PerRun { pool } => *pool,
     };
-    let names = |entry: Entry| Names {
-        launcher: session.launcher(),
-        run: entry.lease.run,
-        attempt: entry.lease.attempt,
-    };
-    let known = journal.entries()?.into_iter();
-    let known: BTreeSet<String> = known.map(|entry| names(entry).container()).collect();
+    let entries = journal.entries()?;
+    let known: BTreeSet<String> = entries.iter().map(container_of).collect();
     let setup = Setup {
         data: &config.data_dir,
         pool,
-        // Standby containers wait in networks of their own.
-        count: config.capacity + config.standby,
+        // Waiting containers and those of runs together are never more.
+        count: config.capacity,
         known: &known,
         block_metadata: config.containers.block_metadata,
     };

@@ -1,6 +1,6 @@
 //! The one function that decides what a run's container looks like.
 //!
-//! Takes [`HostPolicy`], [`RunMounts`], a [`PulledImage`] and [`Names`]; gives a [`ContainerSpec`]. Pure: no
+//! Takes [`HostPolicy`], [`RunMounts`], a [`PulledImage`] and a name; gives a [`ContainerSpec`]. Pure: no
 //! I/O, no clock. Never: a payload among its arguments, a secret in its result.
 
 use std::collections::BTreeMap;
@@ -104,22 +104,10 @@ pub struct RunMounts {
 /// Host paths of generated account files.
 pub type AccountFiles = (PathBuf, PathBuf);
 
-/// Who the container is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Names {
-    /// The launcher.
-    pub launcher: LauncherId,
-    /// The run.
-    pub run: RunId,
-    /// Its attempt.
-    pub attempt: Attempt,
-}
-
-impl Names {
-    /// `gantry-<run>-<attempt>`: known before the container exists, so a restart finds it.
-    pub fn container(&self) -> String {
-        format!("gantry-{}-{}", self.run, self.attempt)
-    }
+/// `gantry-<run>-<attempt>`, the name of a container that is made for a run: known before the container exists,
+/// so a restart finds it.
+pub fn container_name(run: RunId, attempt: Attempt) -> String {
+    format!("gantry-{run}-{attempt}")
 }
 
 /// The container of one run, in a network that this launcher gave to it.
@@ -128,9 +116,9 @@ pub fn container_spec(
     mounts: &RunMounts,
     network: &Network,
     image: &PulledImage,
-    names: &Names,
+    launcher: LauncherId,
+    name: &str,
 ) -> ContainerSpec {
-    let name = names.container();
     ContainerSpec {
         image: image.by_digest(),
         platform: image.platform().clone(),
@@ -142,8 +130,8 @@ pub fn container_spec(
         // PATH and the like stay the image's.
         env: BTreeMap::from([("HOME".to_owned(), HOME.to_owned())]),
         labels: BTreeMap::from([
-            (LABEL_LAUNCHER.to_owned(), names.launcher.to_string()),
-            (LABEL_CONTAINER.to_owned(), name.clone()),
+            (LABEL_LAUNCHER.to_owned(), launcher.to_string()),
+            (LABEL_CONTAINER.to_owned(), name.to_owned()),
         ]),
         mounts: all_mounts(policy, mounts),
         tmpfs: memory_file_systems(policy),
@@ -158,7 +146,7 @@ pub fn container_spec(
             max_bytes: LAST_WORDS,
         },
         stop_timeout: policy.stop_timeout,
-        name,
+        name: name.to_owned(),
     }
 }
 

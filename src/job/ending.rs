@@ -12,10 +12,12 @@ use tracing::warn;
 use super::attend::Attended;
 use super::gates::OpenedRun;
 use super::outcome::{Known, Verdict, verdict};
-use super::{Halt, Host, Job, apply};
+use super::standby::Recipe;
+use super::{Halt, Host, Job, apply, container_of};
 use crate::backoff::Backoff;
-use crate::container::Names;
+use crate::container::Class;
 use crate::engine::{ContainerId, EngineError, ErrorKind};
+use crate::journal::Entry;
 use crate::report::Chain;
 use crate::workspace::PackReport;
 
@@ -72,7 +74,10 @@ impl Job {
 
     async fn park_or_fail(&self, run: &OpenedRun, seen: &Attended) -> Outcome {
         match self.park(run, seen).await {
-            Ok(attestation) => Outcome::Parked { attestation },
+            Ok(attestation) => {
+                self.expect_apply();
+                Outcome::Parked { attestation }
+            }
             Err(error) => Outcome::Failed {
                 reason: FailReason::Workspace,
                 message: Chain(&error).to_string(),
@@ -81,6 +86,14 @@ impl Job {
     }
 
     /// Packs, seals, signs and stores the workspace.
+    /// A confirm may come: the apply's container would be made so.
+    fn expect_apply(&self) {
+        if let Some(recipe) = self.recipe.clone() {
+            let class = Class::Writing;
+            self.host.standbys.expect(Recipe { class, ..recipe });
+        }
+    }
+
     async fn park(&self, run: &OpenedRun, seen: &Attended) -> Result<String, ParkError> {
         let Some(PlanSummary {
             plan: Some(plan),
@@ -219,8 +232,8 @@ fn left_out(report: &PackReport) -> Option<String> {
 }
 
 /// Removes a lease's container, however often it takes; one that is kept is stopped at least.
-pub(super) async fn remove_container(host: &Host, lease: Lease) {
-    let name = container_name(host, lease);
+pub(super) async fn remove_container(host: &Host, entry: &Entry) {
+    let name = container_of(entry);
     if host.keep_containers {
         warn!(%name, "kept for inspection (GANTRY_KEEP_CONTAINERS)");
         return;
@@ -245,16 +258,6 @@ pub(super) async fn remove_container(host: &Host, lease: Lease) {
             }
         }
     }
-}
-
-/// The name of a lease's container.
-pub(super) fn container_name(host: &Host, lease: Lease) -> String {
-    let names = Names {
-        launcher: host.session.launcher(),
-        run: lease.run,
-        attempt: lease.attempt,
-    };
-    names.container()
 }
 
 fn is_gone(error: &EngineError) -> bool {

@@ -7,8 +7,10 @@
 
 mod apply;
 mod attend;
+mod begin;
 mod class;
 mod course;
+mod disk;
 mod ending;
 mod gates;
 mod laps;
@@ -17,14 +19,16 @@ mod outcome;
 mod prepare;
 mod reporter;
 mod secrets;
+mod standby;
 mod states;
 mod timer;
 mod tool_choice;
+mod vessel;
 mod worker_binary;
 
 use std::sync::Arc;
 
-use gantry_protocol::control::run::{FailReason, Gate, Lease, Outcome, RunResult};
+use gantry_protocol::control::run::{FailReason, Gate, Outcome, RunResult};
 use gantry_protocol::crypto::{EdPublic, PoolKey};
 use tokio::sync::watch;
 use tracing::{Instrument, error, info, info_span, warn};
@@ -32,12 +36,14 @@ use tracing::{Instrument, error, info, info_span, warn};
 pub use gates::{Accepted, accept};
 pub use order::HostOrder;
 pub use secrets::HiddenVariable;
+use standby::{Recipe, Ticket};
+pub use standby::{Standbys, end_all, keep, sweep};
 pub use timer::Times;
 pub use worker_binary::{WorkerBinaries, WorkerError};
 
 use secrets::RunSecrets;
 
-use crate::container::{ExtraMounts, HostPolicy, LABEL_LAUNCHER};
+use crate::container::{ExtraMounts, HostPolicy, LABEL_LAUNCHER, container_name};
 use crate::engine::Docker;
 use crate::image::{Allowlist, Images};
 use crate::journal::{Entry, Journal, JournalError, Progress};
@@ -77,6 +83,8 @@ pub struct Host {
     pub fetcher: Fetcher,
     /// Worker executables.
     pub workers: WorkerBinaries,
+    /// Containers that wait for their run.
+    pub standbys: Arc<Standbys>,
     /// Tools that stacks ask for.
     pub tools: Arc<Tools>,
     /// Opens payloads, signs workspaces.
@@ -91,6 +99,8 @@ pub struct Host {
     pub secrets: Secrets,
     /// Where logs of runs go besides the server.
     pub output: Option<StandardOutput>,
+    /// Bytes of disk that a run may use.
+    pub disk: u64,
     /// Time-outs of runs.
     pub times: Times,
     /// Keep ended containers.
@@ -161,6 +171,10 @@ pub(crate) struct Job {
     entry: Entry,
     stop: Stop,
     shipper: Shipper,
+    /// Counts the container among the host's.
+    ticket: Option<Ticket>,
+    /// What the container was made from.
+    recipe: Option<Recipe>,
 }
 
 /// Brings a lease to its end. Gives an error only when this launcher can't go on.
@@ -173,17 +187,22 @@ pub async fn run(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault>
     drive(host, entry, stop).instrument(span).await
 }
 
-async fn drive(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault> {
-    let lease = entry.lease;
+async fn drive(host: Arc<Host>, mut entry: Entry, stop: Stop) -> Result<(), Fault> {
+    let mut _ticket = None;
     let ended = match entry.progress.clone() {
         Progress::Ended { result } => Ok(*result),
-        Progress::Accepted | Progress::Started(_) => work(&host, entry.clone(), stop).await,
+        Progress::Accepted | Progress::Started(_) => {
+            let worked = work(&host, entry, stop).await;
+            // The container counts until it is removed.
+            (entry, _ticket) = (worked.entry, worked.ticket);
+            worked.ended
+        }
     };
     match ended {
         Ok(result) => report(&host, entry, result).await,
         Err(Halt::Lost(why)) => {
             warn!(error = %Chain(&why), "the lease is no longer ours; nothing is reported");
-            clear(&host, lease, entry.expires).await
+            clear(&host, &entry).await
         }
         Err(Halt::Fault(fault)) => Err(fault),
         Err(Halt::Refused(..) | Halt::Stopped(_)) => {
@@ -192,15 +211,24 @@ async fn drive(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault> {
     }
 }
 
+/// A lease that came to its end, with what is still held for it.
+struct Worked {
+    entry: Entry,
+    ticket: Option<Ticket>,
+    ended: Result<RunResult, Halt>,
+}
+
 /// Opens the payload and goes through gates, container and end.
-async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, Halt> {
+async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Worked {
     let opened = match gates::reopen(host, &entry) {
         Ok(opened) => opened,
         Err(message) => {
-            return Ok(plain(Outcome::Refused {
-                gate: Gate::Envelope,
-                message,
-            }));
+            let gate = Gate::Envelope;
+            return Worked {
+                entry,
+                ticket: None,
+                ended: Ok(plain(Outcome::Refused { gate, message })),
+            };
         }
     };
     let secrets = RunSecrets::of(opened.payload(), &host.hidden);
@@ -216,20 +244,37 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Result<RunResult, H
         entry,
         stop,
         shipper,
+        ticket: None,
+        recipe: None,
     };
     let ended = match job.entry.progress.clone() {
         Progress::Started(started) => job.adopt(opened, started).await,
         Progress::Accepted | Progress::Ended { .. } => job.begin(opened).await,
     };
-    let result = match result_of(&job.entry, ended) {
-        Ok(result) => result,
+    let Job {
+        entry,
+        shipper,
+        ticket,
+        ..
+    } = job;
+    let ended = match result_of(&entry, ended) {
+        Ok(result) => shipped(shipper, result).await,
         Err(halt) => {
-            job.shipper.abandon();
-            return Err(halt);
+            shipper.abandon();
+            Err(halt)
         }
     };
-    job.shipper.narrator().say(closing_line(&result.outcome));
-    match job.shipper.finish().await {
+    Worked {
+        entry,
+        ticket,
+        ended,
+    }
+}
+
+/// The result, once the log is stored.
+async fn shipped(shipper: Shipper, result: RunResult) -> Result<RunResult, Halt> {
+    shipper.narrator().say(closing_line(&result.outcome));
+    match shipper.finish().await {
         Ok(()) => Ok(result),
         Err(error) if error.is_lost_lease() => Err(Halt::Lost(error)),
         Err(error) => {
@@ -296,26 +341,32 @@ async fn report(host: &Host, mut entry: Entry, result: RunResult) -> Result<(), 
         Ok(taken) => info!(state = %taken.state, counted = taken.counted, "reported"),
         Err(refused) => error!(error = %Chain(&refused), "the server does not take the result"),
     }
-    clear(host, entry.lease, entry.expires).await
+    clear(host, &entry).await
 }
 
 /// Container first, then directory, then journal: each step can be repeated by the next process.
-async fn clear(host: &Host, lease: Lease, expires: i64) -> Result<(), Fault> {
-    ending::remove_container(host, lease).await;
-    host.networks.release(&ending::container_name(host, lease));
+async fn clear(host: &Host, entry: &Entry) -> Result<(), Fault> {
+    let lease = entry.lease;
+    ending::remove_container(host, entry).await;
+    host.networks.release(&container_of(entry));
     let dirs = host.data.run(lease.run, lease.attempt);
     for leftover in host.data.remove_run(&dirs) {
         warn!(path = %leftover.path, reason = %leftover.reason, "could not be removed");
     }
-    let until = expires + gantry_protocol::control::envelope::CLOCK_ALLOWANCE;
+    let until = entry.expires + gantry_protocol::control::envelope::CLOCK_ALLOWANCE;
     Ok(host.journal.end(lease, until)?)
 }
 
-/// Names of containers that carry this launcher's label and belong to none of `leases`.
-pub async fn strangers(host: &Host, leases: &[Lease]) -> Vec<String> {
+/// The name of a lease's container: that of the one that waited for it, or the lease's own.
+pub fn container_of(entry: &Entry) -> String {
+    let own = || container_name(entry.lease.run, entry.lease.attempt);
+    entry.container.clone().unwrap_or_else(own)
+}
+
+/// Names of containers that carry this launcher's label and belong to none of `entries`.
+pub async fn strangers(host: &Host, entries: &[Entry]) -> Vec<String> {
     let launcher = host.session.launcher();
-    let names = |lease: &Lease| ending::container_name(host, *lease);
-    let known: Vec<_> = leases.iter().map(names).collect();
+    let known: Vec<_> = entries.iter().map(container_of).collect();
     match host
         .engine
         .list(LABEL_LAUNCHER, &launcher.to_string())
@@ -334,6 +385,8 @@ pub async fn strangers(host: &Host, leases: &[Lease]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use gantry_protocol::control::run::Lease;
+
     use super::*;
     use crate::journal::{GrantRecord, SessionRecord, Started};
     use gantry_protocol::control::inbox::SealedRun;

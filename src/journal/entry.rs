@@ -17,6 +17,9 @@ pub struct Entry {
     pub sealed: SealedRun,
     /// End of the envelope's life, Unix seconds.
     pub expires: i64,
+    /// Name of the container that waited for this run and serves it; `None` for one made under the lease's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
     /// How far it got.
     pub progress: Progress,
 }
@@ -34,6 +37,16 @@ pub enum Progress {
         /// What to tell.
         result: Box<RunResult>,
     },
+}
+
+impl Progress {
+    /// What is known of the container, if one may exist.
+    pub fn started(&self) -> Option<&Started> {
+        match self {
+            Self::Started(started) => Some(started),
+            Self::Accepted | Self::Ended { .. } => None,
+        }
+    }
 }
 
 /// What is needed to adopt a container.
@@ -94,6 +107,7 @@ impl Entry {
             lease,
             sealed,
             expires,
+            container: None,
             progress: Progress::Accepted,
         }
     }

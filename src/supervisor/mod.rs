@@ -66,17 +66,25 @@ impl Supervisor {
     /// # Errors
     /// When the journal can't be read: going on would forget promises.
     pub async fn run(mut self, mut signals: Signals) -> Result<Exit, JournalError> {
-        for entry in self.host.journal.entries()? {
+        let entries = self.host.journal.entries()?;
+        job::sweep(&self.host, &entries).await;
+        self.report_strangers(&entries).await;
+        for entry in entries {
             info!(run = %entry.lease.run, attempt = %entry.lease.attempt, "taken up again");
             self.start(entry, Duration::ZERO);
         }
-        self.report_strangers().await;
+        let mut keeper = JoinSet::new();
+        keeper.spawn(job::keep(self.host.clone()));
         let mut renew = tokio::time::interval(self.host.session.lease() / 3);
         let mut tidy = tokio::time::interval(HOUSEKEEPING);
         loop {
             self.inbox.free_slots(self.state.free_slots());
+            self.host.standbys.open(self.state.takes_runs());
             if let Some(exit) = self.state.exit() {
                 info!(?exit, "ending");
+                if exit != Exit::Left {
+                    job::end_all(&self.host).await;
+                }
                 self.inbox.leave(&self.host.session).await;
                 return Ok(exit);
             }
@@ -242,8 +250,8 @@ impl Supervisor {
     }
 
     /// Containers with our label that the journal does not know are told of, never touched.
-    async fn report_strangers(&self) {
-        let strangers = job::strangers(&self.host, &self.state.leases()).await;
+    async fn report_strangers(&self, entries: &[Entry]) {
+        let strangers = job::strangers(&self.host, entries).await;
         for name in strangers {
             warn!(container = %name, "carries this launcher's label but is not in its journal; look at it, then remove it by hand");
         }

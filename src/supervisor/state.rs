@@ -38,11 +38,16 @@ impl State {
 
     /// Leases that would be taken now.
     pub(super) fn free_slots(&self) -> u32 {
-        if self.drained || self.cycling || self.urgency != Urgency::Running {
+        if !self.takes_runs() {
             return 0;
         }
         let busy = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
         self.capacity.saturating_sub(busy)
+    }
+
+    /// Whether a run would be taken if there were room.
+    pub(super) fn takes_runs(&self) -> bool {
+        !self.drained && !self.cycling && self.urgency == Urgency::Running
     }
 
     pub(super) fn leases(&self) -> Vec<Lease> {

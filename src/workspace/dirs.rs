@@ -23,6 +23,9 @@ const LONGEST_BELOW: usize = "/runs/".len() + 26 + 1 + 10 + "/io/".len() + SOCKE
 /// Others may pass through but not look around: run directories have other owners than the launcher.
 const PASSAGE: u32 = 0o711;
 
+/// How names of directories begin whose container waits for its run.
+pub const WAITING: &str = "standby-";
+
 /// Why a data directory can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirsError {
@@ -111,6 +114,64 @@ impl DataDir {
         Ok(dirs)
     }
 
+    /// Makes the directories of a container that waits for its run; `id` is unique.
+    ///
+    /// # Errors
+    /// [`DirsError::Io`].
+    pub fn create_waiting(&self, id: &str) -> Result<RunDirs, DirsError> {
+        let dirs = self.named(format!("{WAITING}{id}"));
+        self.make(&dirs).map_err(|source| DirsError::Io {
+            operation: "make run directory",
+            path: dirs.root.clone(),
+            source,
+        })?;
+        Ok(dirs)
+    }
+
+    /// Gives the directories of a waiting container to an attempt. Its mounts follow them: they hold the
+    /// directories, not their names.
+    ///
+    /// # Errors
+    /// [`DirsError::Io`].
+    pub fn give(
+        &self,
+        waiting: &RunDirs,
+        run: RunId,
+        attempt: Attempt,
+    ) -> Result<RunDirs, DirsError> {
+        let dirs = self.run(run, attempt);
+        let named = rustix::fs::renameat_with(
+            &self.runs,
+            waiting.name.as_str(),
+            &self.runs,
+            dirs.name.as_str(),
+            rustix::fs::RenameFlags::NOREPLACE,
+        );
+        named.map_err(|error| DirsError::Io {
+            operation: "give a waiting directory to a run:",
+            path: dirs.root.clone(),
+            source: error.into(),
+        })?;
+        Ok(dirs)
+    }
+
+    /// Directories of waiting containers, this process's and those that an earlier one left.
+    ///
+    /// # Errors
+    /// [`DirsError::Io`].
+    pub fn waiting(&self) -> Result<Vec<RunDirs>, DirsError> {
+        let names = self.list_runs()?.into_iter();
+        let waiting = names.filter(|name| name.starts_with(WAITING));
+        Ok(waiting.map(|name| self.named(name)).collect())
+    }
+
+    fn named(&self, name: String) -> RunDirs {
+        RunDirs {
+            root: self.path.join("runs").join(&name),
+            name,
+        }
+    }
+
     fn make(&self, dirs: &RunDirs) -> io::Result<()> {
         let own = Owner::own();
         let launcher_dir = Owner {
@@ -129,14 +190,10 @@ impl DataDir {
 
     /// The directories of an attempt that was created before, by this process or an earlier one.
     pub fn run(&self, run: RunId, attempt: Attempt) -> RunDirs {
-        let name = format!("{run}-{attempt}");
-        RunDirs {
-            root: self.path.join("runs").join(&name),
-            name,
-        }
+        self.named(format!("{run}-{attempt}"))
     }
 
-    /// Names (`<run>-<attempt>`) of all run directories that exist.
+    /// Names (`<run>-<attempt>`, or [`WAITING`] and an id) of all run directories that exist.
     ///
     /// # Errors
     /// [`DirsError::Io`].

@@ -5,12 +5,10 @@
 use super::*;
 use crate::image::PulledImage;
 
-fn names() -> Names {
-    Names {
-        launcher: "01J8Z3V4T5W6X7Y8Z9A0B1C2D3".parse().expect("valid"),
-        run: "01J8Z3V4T5W6X7Y8Z9A0B1C2D4".parse().expect("valid"),
-        attempt: Attempt(2),
-    }
+const NAME: &str = "gantry-01J8Z3V4T5W6X7Y8Z9A0B1C2D4-2";
+
+fn launcher() -> LauncherId {
+    "01J8Z3V4T5W6X7Y8Z9A0B1C2D3".parse().expect("valid")
 }
 
 fn policy() -> HostPolicy {
@@ -48,7 +46,14 @@ fn mounts() -> RunMounts {
 #[test]
 fn the_whole_container() {
     let image = PulledImage::for_tests("ghcr.io/acme/runner:1.9", &[]);
-    let spec = container_spec(&policy(), &mounts(), &Network::default(), &image, &names());
+    let spec = container_spec(
+        &policy(),
+        &mounts(),
+        &Network::default(),
+        &image,
+        launcher(),
+        NAME,
+    );
     insta::assert_json_snapshot!(spec);
 }
 
@@ -64,7 +69,14 @@ fn only_a_named_image_gets_a_writable_root() {
         ("ghcr.io/library/odd", RootFs::ReadOnly),
     ] {
         let pulled = PulledImage::for_tests(image, &[]);
-        let spec = container_spec(&policy(), &mounts(), &Network::default(), &pulled, &names());
+        let spec = container_spec(
+            &policy(),
+            &mounts(),
+            &Network::default(),
+            &pulled,
+            launcher(),
+            NAME,
+        );
         assert_eq!(spec.root, root, "{image}");
     }
 }
@@ -76,7 +88,14 @@ fn an_image_with_the_account_keeps_its_files() {
         accounts: None,
         ..mounts()
     };
-    let spec = container_spec(&policy(), &bare, &Network::default(), &image, &names());
+    let spec = container_spec(
+        &policy(),
+        &bare,
+        &Network::default(),
+        &image,
+        launcher(),
+        NAME,
+    );
     assert!(
         spec.mounts
             .iter()
@@ -137,4 +156,18 @@ fn extra_mounts_hide_nothing_that_runs_rely_on() {
     ] {
         assert_eq!(check_extra_target(target).is_ok(), fine, "{target}");
     }
+}
+
+#[test]
+fn a_container_that_waits_differs_from_one_that_begins_by_its_name_only() {
+    let image = PulledImage::for_tests("ghcr.io/acme/runner:1.9", &[]);
+    let spec = |name: &str| {
+        let network = Network::default();
+        container_spec(&policy(), &mounts(), &network, &image, launcher(), name)
+    };
+    let (begun, mut waits) = (spec(NAME), spec("gantry-standby-1"));
+    assert_ne!(begun, waits);
+    waits.name.clone_from(&begun.name);
+    waits.labels.clone_from(&begun.labels);
+    assert_eq!(begun, waits);
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gantry_launcher::container::{
-    Accounts, HostPolicy, LABEL_LAUNCHER, Names, Network, RunMounts, accounts, container_spec,
+    Accounts, HostPolicy, LABEL_LAUNCHER, Network, RunMounts, accounts, container_name,
+    container_spec,
 };
 use gantry_launcher::engine::{
     ContainerId, ContainerSpec, ContainerStatus, Docker, ErrorKind, Exit, Limits,
@@ -19,6 +20,19 @@ use gantry_protocol::{Attempt, LauncherId, RunId};
 use super::world::{LocalImage, Registry, docker, engine, images, script, unique, wait_until};
 
 /// One run's directories, image and names; its container is removed on drop.
+/// Who the container is.
+struct Names {
+    launcher: LauncherId,
+    run: RunId,
+    attempt: Attempt,
+}
+
+impl Names {
+    fn container(&self) -> String {
+        container_name(self.run, self.attempt)
+    }
+}
+
 struct World {
     engine: Docker,
     dirs: RunDirs,
@@ -93,7 +107,14 @@ impl World {
             extra: Vec::new(),
         };
         let network = Network::default();
-        container_spec(&self.policy, &mounts, &network, &self.image, &self.names)
+        container_spec(
+            &self.policy,
+            &mounts,
+            &network,
+            &self.image,
+            self.names.launcher,
+            &self.names.container(),
+        )
     }
 
     async fn started(&self) -> ContainerId {
@@ -259,7 +280,14 @@ impl World {
             extra: Vec::new(),
         };
         let network = Network::default();
-        container_spec(&self.policy, &mounts, &network, &self.image, &self.names)
+        container_spec(
+            &self.policy,
+            &mounts,
+            &network,
+            &self.image,
+            self.names.launcher,
+            &self.names.container(),
+        )
     }
 }
 
