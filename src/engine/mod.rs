@@ -91,6 +91,15 @@ pub struct ContainerView {
     pub status: ContainerStatus,
 }
 
+/// Where a container writes to the engine's own disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerDisk {
+    /// Whether it can write to its root.
+    pub writable_root: bool,
+    /// Directories of the volumes that its image declares, on the engine's host.
+    pub volumes: Vec<PathBuf>,
+}
+
 /// One row of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::course::{Course, Step};
+use super::disk::{DiskLimits, DiskWatch, Over};
 use super::outcome::EndedByUs;
 use super::reporter::{Reported, Reporter};
 use super::states::{Carried, carry};
@@ -51,6 +52,7 @@ pub(super) struct Attendance<'a> {
     started: Started,
     reporter: Reporter,
     timer: Timer,
+    disk: DiskWatch,
     states: HashSet<u64>,
     carried: Channel<(u64, Carried)>,
     kill_at: Option<Instant>,
@@ -69,6 +71,14 @@ impl<'a> Attendance<'a> {
     ) -> Self {
         let reporter = Reporter::start(job.host.session.clone(), job.entry.lease);
         let timer = Timer::new(job.host.times, Instant::now(), started.age());
+        let limits = DiskLimits {
+            disk: job.host.disk,
+            log: job.host.order.spool_budget,
+        };
+        let lease = job.entry.lease;
+        let dirs = job.host.data.run(lease.run, lease.attempt);
+        let engine = job.host.engine.clone();
+        let disk = DiskWatch::start(engine, container.clone(), &dirs, limits);
         Self {
             job,
             container,
@@ -78,6 +88,7 @@ impl<'a> Attendance<'a> {
             started,
             reporter,
             timer,
+            disk,
             states: HashSet::new(),
             carried: mpsc::unbounded_channel(),
             kill_at: None,
@@ -130,6 +141,7 @@ impl<'a> Attendance<'a> {
                 Some(event) = self.link.events.recv() => self.on_event(event)?,
                 Some(report) = self.reporter.reports.recv() => self.on_report(report)?,
                 Some((id, carried)) = self.carried.1.recv() => self.on_carried(id, carried),
+                Some(over) = self.disk.over.recv() => self.on_disk(over),
                 Ok(()) = self.job.stop.changed() => self.on_stop(),
                 () = kill => self.kill().await,
                 _ = tick.tick() => {
@@ -349,6 +361,18 @@ impl<'a> Attendance<'a> {
         if let Some(why) = self.timer.passed(Instant::now(), silence) {
             let reason = FailReason::TimedOut;
             self.interrupt(EndedByUs::Limit { reason, why });
+        }
+    }
+
+    fn on_disk(&mut self, over: Over) {
+        match over {
+            Over::Limit(why) => {
+                let reason = FailReason::OutOfDisk;
+                self.interrupt(EndedByUs::Limit { reason, why });
+            }
+            // A grace in which it fills the host's disk is none; but what may change the world keeps its own.
+            Over::Twice if !self.started.has_any_grant() => self.kill_at = Some(Instant::now()),
+            Over::Twice => {}
         }
     }
 

@@ -78,12 +78,34 @@ pub(super) fn verdict(known: &Known<'_>) -> Verdict {
         Some(WorkerEnd::Parked) => Verdict::Park,
         Some(WorkerEnd::Succeeded) => Verdict::Report(Outcome::Succeeded),
         Some(WorkerEnd::Stopped { message }) => Verdict::Report(stopped(known, message)),
-        Some(WorkerEnd::Failed { kind, message }) => {
-            let (reason, message) = (reason(*kind), message.clone());
-            Verdict::Report(Outcome::Failed { reason, message })
-        }
+        Some(WorkerEnd::Failed { kind, message }) => Verdict::Report(failed(known, *kind, message)),
         None => Verdict::Report(lost(known)),
     }
+}
+
+/// The worker names what failed. Why it had to fail, the launcher may know better: it sees limits being hit.
+fn failed(known: &Known<'_>, kind: FailureKind, message: &str) -> Outcome {
+    if let Some(EndedByUs::Limit { reason, why }) = known.ended_by_us {
+        return Outcome::Failed {
+            reason: *reason,
+            message: format!("the run was stopped: {why}; {message}"),
+        };
+    }
+    if known.exit.oom_killed {
+        return Outcome::Failed {
+            reason: FailReason::OutOfMemory,
+            message: format!("{message}; {}", out_of_memory(known)),
+        };
+    }
+    Outcome::Failed {
+        reason: reason(kind),
+        message: message.to_owned(),
+    }
+}
+
+fn out_of_memory(known: &Known<'_>) -> String {
+    let limit = known.memory >> 20;
+    format!("the container ran out of memory: its limit is {limit} MiB (GANTRY_RUN_MEMORY_MB)")
 }
 
 /// The tool ended after our interrupt. Why it came is the launcher's to say.
@@ -137,13 +159,12 @@ fn lost(known: &Known<'_>) -> Outcome {
         };
     }
     if known.exit.oom_killed {
-        let limit = known.memory >> 20;
-        let message = format!(
-            "the container ran out of memory{during}: its limit is {limit} MiB (GANTRY_RUN_MEMORY_MB){left}"
-        );
         return Outcome::Failed {
             reason: FailReason::OutOfMemory,
-            message,
+            message: format!(
+                "the container was killed{during}: {}{left}",
+                out_of_memory(known)
+            ),
         };
     }
     Outcome::Failed {

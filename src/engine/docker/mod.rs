@@ -5,6 +5,7 @@
 
 mod containers;
 mod convert;
+mod disk;
 mod errors;
 mod images;
 mod networks;
