@@ -141,6 +141,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         );
     }
     let logins = Logins::new(config.images.logins.clone())?;
+    let tool_keys = tool_keys(&config)?;
     let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
     let mounts = mounts(&config, &engine, &about_engine);
     mounts.check()?;
@@ -157,7 +158,12 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         mounts,
         workers: workers(&config, &session)?,
         fetcher: source::fetcher(&config, owner)?,
-        tools: Arc::new(tools(&config)?),
+        tools: Arc::new(Tools::new(
+            tool_keys,
+            config.tools.mirror.clone(),
+            config.root_cas.clone(),
+            tool_store(&config)?,
+        )),
         session,
         journal,
         engine,
@@ -374,9 +380,9 @@ fn workers(config: &Config, session: &Arc<Session>) -> Result<WorkerBinaries, St
     ))
 }
 
-fn tools(config: &Config) -> Result<Tools, StartError> {
-    let settings = &config.tools;
-    let keys = Keys::load(&settings.keys)?;
+/// The keys that may sign tools, each told: the operator can compare its fingerprint with the publisher's.
+fn tool_keys(config: &Config) -> Result<Keys, StartError> {
+    let keys = Keys::load(&config.tools.keys)?;
     for (fingerprint, owner, fault) in keys.list() {
         match fault {
             None => info!(%fingerprint, %owner, "a key that may sign tools (GANTRY_TOOL_KEYS)"),
@@ -385,11 +391,13 @@ fn tools(config: &Config) -> Result<Tools, StartError> {
             }
         }
     }
+    Ok(keys)
+}
+
+fn tool_store(config: &Config) -> Result<BinaryStore, StartError> {
     let data = &config.data_dir;
-    let store = BinaryStore::tools(data).map_err(|source| StartError::Tools {
+    BinaryStore::tools(data).map_err(|source| StartError::Tools {
         path: data.clone(),
         source,
-    })?;
-    let roots = config.root_cas.clone();
-    Ok(Tools::new(keys, settings.mirror.clone(), roots, store))
+    })
 }

@@ -11,6 +11,7 @@ mod hostile;
 mod isolation;
 mod lease;
 mod network;
+mod tools;
 mod two_launchers;
 
 /// Code that needs no provider: one resource and one output.
