@@ -33,6 +33,8 @@ struct Shared {
 struct Known {
     next: u64,
     values: BTreeMap<u64, Vec<Zeroizing<Vec<u8>>>>,
+    /// The newest value of things that change, by what they are for.
+    newest: BTreeMap<String, Zeroizing<Vec<u8>>>,
 }
 
 /// Values are hidden as long as this lives.
@@ -70,6 +72,21 @@ impl Secrets {
         }
     }
 
+    /// Hides `value` until another one is hidden for the same `purpose`.
+    pub fn hide_as(&self, purpose: &str, value: &[u8]) {
+        let mut known = self.shared.known();
+        if known
+            .newest
+            .get(purpose)
+            .is_some_and(|old| ***old == *value)
+        {
+            return;
+        }
+        let value = Zeroizing::new(value.to_vec());
+        known.newest.insert(purpose.to_owned(), value);
+        self.shared.compile(&known);
+    }
+
     /// `text` without the values.
     pub fn mask(&self, text: &[u8]) -> Vec<u8> {
         let mask = self.shared.mask.read();
@@ -101,7 +118,7 @@ impl Shared {
     }
 
     fn compile(&self, known: &Known) {
-        let values = known.values.values().flatten();
+        let values = known.values.values().flatten().chain(known.newest.values());
         let mask = Mask::new(values.map(|value| value.as_slice()));
         *self.mask.write().unwrap_or_else(PoisonError::into_inner) = Some(mask);
     }
@@ -180,6 +197,19 @@ mod tests {
             shown(&secrets, line),
             "hunter2 ***** correct\\\"horse",
             "what another hides stays hidden"
+        );
+    }
+
+    #[test]
+    fn a_login_that_is_renewed_replaces_the_one_before() {
+        let secrets = Secrets::default();
+        for token in ["token-1", "token-2", "token-2"] {
+            secrets.hide_as("registry.example", token.as_bytes());
+        }
+        secrets.hide_as("other.example", b"token-3");
+        assert_eq!(
+            shown(&secrets, "token-1 token-2 token-3"),
+            "token-1 ***** *****"
         );
     }
 

@@ -151,7 +151,8 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let (session, journal) = join(&config, &credentials, &own).await?;
     let networks = networks(&config, &engine, &journal).await?;
     let host = Host {
-        images: images(&engine, &about_engine, &session, logins, config.images.pull),
+        images: images(&engine, &about_engine, &session, logins, config.images.pull)
+            .hiding_logins(secrets.clone()),
         policy: policy(&config),
         networks,
         standbys: Standbys::new(config.standby, config.capacity),

@@ -15,7 +15,8 @@ use super::policy::PullPolicy;
 use super::progress::{Progress, megabytes, seconds};
 use super::pulled::{PulledImage, ResolvedImage};
 use super::reference::Reference;
-use crate::engine::{Docker, EngineError, ErrorKind, ImageView, Platform, Resolved};
+use crate::engine::{Docker, EngineError, ErrorKind, ImageView, Platform, RegistryAuth, Resolved};
+use crate::logging::Secrets;
 use crate::registry::{Login, Logins};
 
 /// Files that tell which accounts an image has.
@@ -33,6 +34,7 @@ pub struct Images {
     /// Labels of the short-lived containers that image files are read through.
     labels: BTreeMap<String, String>,
     logins: Logins,
+    secrets: Secrets,
     policy: PullPolicy,
     gates: Mutex<HashMap<String, Weak<Gate>>>,
     /// `/etc/passwd` and `/etc/group` by image, which can't change under a digest.
@@ -53,10 +55,16 @@ impl Images {
             platform,
             labels,
             logins,
+            secrets: Secrets::default(),
             policy,
             gates: Mutex::default(),
             accounts: Mutex::default(),
         }
+    }
+
+    /// Keeps logins out of the log of `secrets`.
+    pub fn hiding_logins(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Where logins come from.
@@ -172,10 +180,21 @@ impl Images {
 
     async fn login(&self, reference: &Reference) -> Result<Login, ImageError> {
         let login = self.logins.login(reference.registry()).await;
-        login.map_err(|source| ImageError::Login {
+        let login = login.map_err(|source| ImageError::Login {
             image: reference.to_string(),
             source,
-        })
+        });
+        login.inspect(|login| self.hide(reference, login))
+    }
+
+    fn hide(&self, reference: &Reference, login: &Login) {
+        let secret = match login.auth() {
+            RegistryAuth::Anonymous => return,
+            RegistryAuth::Password { password, .. } => password,
+            RegistryAuth::IdentityToken { token, .. } => token,
+        };
+        self.secrets
+            .hide_as(reference.registry(), secret.expose().as_bytes());
     }
 
     /// A login in the place of the one that was refused, or that refusal.
@@ -186,7 +205,10 @@ impl Images {
         refusal: ImageError,
     ) -> Result<Login, ImageError> {
         match self.logins.renewed(reference.registry(), refused).await {
-            Ok(Some(login)) => Ok(login),
+            Ok(Some(login)) => {
+                self.hide(reference, &login);
+                Ok(login)
+            }
             Ok(None) => Err(refusal),
             Err(source) => Err(ImageError::Login {
                 image: reference.to_string(),

@@ -12,6 +12,7 @@ use crate::env::Environment;
 use crate::lookup;
 use crate::process::capture::Capture;
 use crate::process::{Exit, Processes, Role, SpawnError};
+use crate::trace;
 
 /// Why a list of hooks did not end well.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Surroundings<'a> {
     pub worker: &'a Path,
     /// How a stop meets the shell: as work under the list's name, or aside (`after_run`).
     pub stoppable: bool,
+    /// Whether each hook is written into the log before it runs.
+    pub traced: bool,
 }
 
 /// Runs `hooks`, known as `list`, and leaves what they exported in `env` and `directory`.
@@ -79,7 +82,7 @@ pub async fn run(
     let mut command = Command::new(shell);
     command
         .arg("-c")
-        .arg(script(hooks, around.worker, board.number()));
+        .arg(script(hooks, around.worker, around.traced, board.number()));
     command
         .env_clear()
         .envs(env.without(&[]))
@@ -137,15 +140,23 @@ fn conclude(list: &str, exit: Exit, left: Left) -> Result<crate::dump::Exported,
 
 /// The shell's script. Before each hook its number goes to the board; the worker itself is the last
 /// command, so that it sees what was exported. Nothing depends on the hooks' exit codes but `&&`.
-fn script(hooks: &[String], worker: &Path, board: i32) -> String {
+fn script(hooks: &[String], worker: &Path, traced: bool, board: i32) -> String {
     let mut script = String::new();
     for (number, hook) in hooks.iter().enumerate() {
+        let shown = match traced {
+            true => format!(
+                "printf %s {} || :\n",
+                trace::quoted(&trace::as_written(hook))
+            ),
+            false => String::new(),
+        };
         // `:` keeps a hook of blanks or comments from being a syntax error; `>|` works with `set -C`.
-        script +=
-            &format!("{{\necho {number} >|/proc/self/fd/{board}\n}} && {{\n:\n{hook}\n}} && ");
+        script += &format!(
+            "{{\n{shown}echo {number} >|/proc/self/fd/{board}\n}} && {{\n:\n{hook}\n}} && "
+        );
     }
-    let worker = worker.to_string_lossy().replace('\'', r"'\''");
-    script + &format!("'{worker}' dump-env {board}\n")
+    let worker = trace::quoted(&worker.to_string_lossy());
+    script + &format!("{worker} dump-env {board}\n")
 }
 
 #[cfg(test)]
@@ -154,10 +165,10 @@ mod tests {
     use crate::dump::Exported;
 
     /// Runs a script with the system's shell; `dump-env` is played by a command that prints.
-    fn board_after(hooks: &[&str]) -> (Option<i32>, String) {
+    fn board_after(hooks: &[&str], traced: bool) -> (Option<i32>, String) {
         let hooks: Vec<String> = hooks.iter().map(|h| (*h).to_owned()).collect();
         let board = tempfile::NamedTempFile::new().unwrap();
-        let script = script(&hooks, Path::new("/bin/echo"), 77)
+        let script = script(&hooks, Path::new("/bin/echo"), traced, 77)
             .replace("/proc/self/fd/77", &board.path().display().to_string());
         let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
         let left = std::fs::read_to_string(board.path()).unwrap();
@@ -186,11 +197,19 @@ mod tests {
         ];
         for (hooks, code, left) in table {
             assert_eq!(
-                board_after(hooks),
+                board_after(hooks, false),
                 (Some(code), left.to_owned()),
                 "{hooks:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_traced_hook_is_shown_as_it_is_written_before_it_runs() {
+        let hooks = ["echo 'a  b' \\n %s", "false # because\nexit 3", "echo c"];
+        let (code, left) = board_after(&hooks, true);
+        let shown = "[gantry] + echo 'a  b' \\n %s\na  b n %s\n[gantry] + false # because\n[gantry] + exit 3\n";
+        assert_eq!((code, left), (Some(3), format!("1|{shown}")));
     }
 
     #[test]

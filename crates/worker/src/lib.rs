@@ -17,6 +17,7 @@ pub mod fault;
 pub mod hooks;
 pub mod lookup;
 pub mod tool;
+pub mod trace;
 pub mod workspace;
 
 pub mod dump;

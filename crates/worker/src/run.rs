@@ -224,6 +224,7 @@ async fn furnish(
         hooks: order.hooks.clone(),
         command: order.command.clone(),
         managed_state: order.managed_state,
+        traced: order.trace_commands,
         env,
         plan: None,
         origin,

@@ -23,6 +23,7 @@ use crate::spool::Spool;
 use crate::state::backend;
 use crate::tool::providers::{self, Offer, ProviderError, Providers};
 use crate::tool::{self, Action, Origin, Tool, Verdict};
+use crate::trace;
 use crate::workspace::Workspace;
 
 mod summary;
@@ -45,6 +46,8 @@ pub struct Room {
     pub command: Option<String>,
     /// Whether the tool's state is kept through the worker.
     pub managed_state: bool,
+    /// Whether each command is written into the log before it runs.
+    pub traced: bool,
     /// Exports carry on from phase to phase.
     pub env: Environment,
     /// The plan file's digest as this process made it.
@@ -185,6 +188,7 @@ impl Room {
             capture,
             worker: &self.worker,
             stoppable: list != "after_run",
+            traced: self.traced,
         };
         Ok(hooks::run(list, commands, &mut self.env, directory, &around).await?)
     }
@@ -198,6 +202,8 @@ impl Room {
         command
             .arg("-c")
             .arg(self.command.as_deref().unwrap_or_default());
+        let text = self.command.as_deref().unwrap_or_default();
+        self.trace(capture, || trace::as_written(text));
         match self.run(&mut command, "task", capture).await? {
             Exit::Code(0) => Ok(()),
             exit => Err(Fault::ended("task".to_owned(), exit, None)),
@@ -233,6 +239,7 @@ impl Room {
         let rescue = self.workspace.rescue(directory, self.tool.rescued_state());
         let mut command = tool::command(&file, &self.env, directory, &[]);
         command.args(self.tool.arguments(action));
+        self.trace(capture, || trace::argv(&command));
         let exit = self.run(&mut command, &what, capture).await?;
         let verdict = match exit {
             Exit::Code(code) => self.tool.verdict(action, code),
@@ -302,6 +309,12 @@ impl Room {
         ));
         self.identified = Some(located.file.clone());
         Ok(located.file)
+    }
+
+    fn trace(&self, capture: &Capture, lines: impl FnOnce() -> String) {
+        if self.traced {
+            capture.tell(&lines());
+        }
     }
 
     async fn run(

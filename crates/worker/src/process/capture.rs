@@ -4,7 +4,7 @@
 //! to the spool in large chunks. Must never happen here: looking at lines, or a tool that blocks because
 //! the spool's disk is full.
 
-use std::io::{PipeReader, PipeWriter, Read as _};
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -60,6 +60,12 @@ impl Capture {
         let out = self.writer.try_clone()?;
         let err = self.writer.try_clone()?;
         Ok((out.into(), err.into()))
+    }
+
+    /// Writes a text of the worker's own, behind everything that was printed before.
+    pub fn tell(&self, text: &str) {
+        // The pump reads to the end; without it there is no log to write into.
+        let _ = (&self.writer).write_all(text.as_bytes());
     }
 
     /// Ends the phase's output: what is printed already is kept, what still runs is killed.

@@ -38,6 +38,48 @@ fn both_streams_keep_their_order() {
 }
 
 #[test]
+fn commands_are_shown_before_they_run_where_that_is_asked_for() {
+    let mut world = task("printf 'no line feed'; echo \"$A\" >&2");
+    world.order.trace_commands = true;
+    world.order.hooks.before_perform = vec!["echo one".into(), "export A='x y'\necho $A".into()];
+    world.order.hooks.after_run = vec!["echo last".into()];
+    assert_eq!(world.run().end(), &WorkerEnd::Succeeded);
+    let log = String::from_utf8(world.log(1)).unwrap();
+    assert_eq!(
+        log.lines().collect::<Vec<_>>(),
+        [
+            "[gantry] + echo one",
+            "one",
+            "[gantry] + export A='x y'",
+            "[gantry] + echo $A",
+            "x y",
+            "[gantry] + printf 'no line feed'; echo \"$A\" >&2",
+            "no line feedx y",
+            "[gantry] + echo last",
+            "last",
+        ]
+    );
+}
+
+#[test]
+fn the_tools_whole_command_is_shown() {
+    let code = "output \"one\" { value = 1 }\n";
+    let mut world = World::new(RunType::Proposed).code(code);
+    world.order.trace_commands = true;
+    assert_eq!(world.run().end(), &WorkerEnd::Succeeded);
+    let log = String::from_utf8(world.log(2)).unwrap();
+    let first = log.lines().next().unwrap();
+    assert!(
+        first.starts_with("[gantry] + /") && first.contains("/terraform plan "),
+        "{first}"
+    );
+    assert!(
+        first.contains("-input=false") && first.contains("-out="),
+        "{first}"
+    );
+}
+
+#[test]
 fn fifty_megabytes_arrive_byte_for_byte() {
     let line = "0123456789".repeat(10);
     let world = task(&format!("yes {line} | head -c 50000000"));
