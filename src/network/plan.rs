@@ -40,7 +40,7 @@ pub(super) struct Busy {
 /// The range of the runs' networks is not free.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "GANTRY_NETWORK_POOL: {pool} has no room for {wanted} networks, because of {by}; name a private range that is free on this host"
+    "GANTRY_NETWORK_POOL: {pool} has no room for all networks that runs need ({wanted}), because of {by}; name a private range that is free on this host"
 )]
 pub struct PoolTaken {
     pool: String,
@@ -92,8 +92,10 @@ pub(super) fn plan(
     let (ours, others): (Vec<_>, Vec<_>) = found
         .iter()
         .partition(|network| network.labels.get(LABEL) == Some(&wanted.owner));
-    let mut busy = busy.to_vec();
-    busy.extend(others.into_iter().flat_map(ranges));
+    // A network has a route too; its name says more.
+    let mut others: Vec<Busy> = others.into_iter().flat_map(ranges).collect();
+    others.extend_from_slice(busy);
+    let mut busy = others;
     let mut plan = Plan::default();
     let mut left = BTreeSet::new();
     let (in_use, idle): (Vec<_>, Vec<_>) = ours.into_iter().partition(|n| used.contains(&n.name));

@@ -98,6 +98,27 @@ impl Docker {
         listed.into_iter().next()
     }
 
+    /// Names of the networks of launchers whose data directories lie below `dir`.
+    pub fn networks_of(self, dir: &Path) -> Vec<String> {
+        let listed = self.run(&["network", "ls", "--quiet", "--filter", "label=gantry.data"]);
+        let format = "{{.Name}} {{index .Labels \"gantry.data\"}}";
+        let looked = listed.lines().filter_map(|id| {
+            // Another test may remove its own meanwhile.
+            let output = Self::output(&["network", "inspect", "--format", format, id]);
+            let text = String::from_utf8(output.stdout).ok()?;
+            let (name, data) = text.trim().split_once(' ')?;
+            Path::new(data).starts_with(dir).then(|| name.to_owned())
+        });
+        looked.collect()
+    }
+
+    /// Removes networks.
+    pub fn remove_networks(self, names: &[String]) {
+        for name in names {
+            self.tries(&["network", "rm", name]);
+        }
+    }
+
     /// Removes containers, running ones too.
     pub fn remove(self, containers: &[Value]) {
         for id in containers

@@ -226,6 +226,8 @@ impl Drop for World {
         let containers = self.containers();
         let dirs = self.leftover_run_dirs();
         Docker.remove(&containers);
+        // They stay for a launcher's next start; here there will be none.
+        Docker.remove_networks(&Docker.networks_of(self.dir()));
         if std::thread::panicking() {
             for log in self.logs() {
                 show(&format!(

@@ -113,7 +113,7 @@ fn what_others_use_is_left_out() {
     let said = error.to_string();
     for part in [
         "GANTRY_NETWORK_POOL: 10.213.0.0/26",
-        "2 networks",
+        "networks that runs need (2)",
         "10.213.0.0/28 (Docker network `theirs`)",
         "10.213.0.32/27 (a route of this host by `tun0`)",
     ] {

@@ -4,7 +4,13 @@
 //! internet, a container or registry that outlives its test.
 
 mod containers;
+mod aws;
+mod ecr;
+mod front;
 mod images;
+mod logins;
+mod networks;
+mod pulls;
 mod tool_keys;
 mod tools;
 mod world;
