@@ -116,15 +116,6 @@ pub(crate) fn leftovers(world: &World, launcher: &Launcher) -> Vec<String> {
                 .lines()
                 .map(|name| format!("container {name} is left")),
         );
-        let names = Docker.run(&[
-            "network",
-            "ls",
-            "--filter",
-            &filter,
-            "--format",
-            "{{.Name}}",
-        ]);
-        problems.extend(names.lines().map(|name| format!("network {name} is left")));
     }
     let files = below(launcher.data_dir());
     let stray = files.iter().filter(|path| is_stray(path));

@@ -15,6 +15,7 @@ mod hold;
 mod matrix;
 mod meeting;
 mod scene;
+mod soak;
 mod table;
 
 use std::path::PathBuf;
@@ -36,6 +37,12 @@ struct Args {
     /// Also write the outcome of each cell to this file, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Instead of the matrix: so many runs with faults at random times.
+    #[arg(long)]
+    soak: Option<usize>,
+    /// What decides the soak's faults.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Accepted because other tests do.
     #[arg(long, hide = true)]
     nocapture: bool,
@@ -43,12 +50,24 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(runs) = args.soak {
+        let report = soak::soak(runs, args.seed, args.full);
+        let json = table::soaked(&report);
+        if let Some(path) = &args.json {
+            std::fs::write(path, json).unwrap();
+        }
+        return code(report.problems.is_empty());
+    }
     let played = matrix::play(args.full, &args.words, args.jobs);
     table::print(&played);
     if let Some(path) = &args.json {
         std::fs::write(path, table::json(&played)).unwrap();
     }
-    match played.iter().all(|cell| cell.problems.is_empty()) {
+    code(played.iter().all(|cell| cell.problems.is_empty()))
+}
+
+fn code(fine: bool) -> ExitCode {
+    match fine {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }

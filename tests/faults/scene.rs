@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gantry_test_support::{
@@ -71,7 +72,7 @@ impl<'w> Scene<'w> {
         let launcher = launcher.env("SPACELIFT_DEFAULT_RUNNER_IMAGE", &self.image);
         let allowed = self.images.address().to_string();
         let launcher = launcher.env("GANTRY_ALLOWED_REGISTRIES", &allowed);
-        let launcher = launcher.env("SPACELIFT_WORKER_NETWORK", "none");
+        let launcher = launcher.env("GANTRY_NETWORK_POOL", &own_networks());
         launcher
             .env("SPACELIFT_WORKER_EXTRA_MOUNTS", &mount)
             .start()
@@ -154,6 +155,13 @@ impl<'w> Scene<'w> {
         let text = fs::read_to_string(evidence(self.world).join("applied"));
         text.unwrap_or_default().lines().count()
     }
+}
+
+/// Addresses that no other cell of this process uses.
+fn own_networks() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed) % (16 * 256);
+    format!("10.215.{}.{}/28", next / 16, next % 16 * 16)
 }
 
 fn evidence(world: &World) -> PathBuf {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::cell::Played;
 use crate::expected::{Fault, Phase};
+use crate::soak::Report;
 
 /// A line for a cell that is done.
 pub(crate) fn told(played: &Played) {
@@ -68,4 +69,15 @@ pub(crate) fn json(all: &[Played]) -> String {
         })
     });
     format!("{:#}\n", serde_json::Value::from_iter(cells))
+}
+
+/// What came out of a soak, for people; gives the same as JSON.
+pub(crate) fn soaked(report: &Report) -> String {
+    for problem in &report.problems {
+        println!("FAIL {problem}");
+    }
+    let mut all = report.figures.clone();
+    all["problems"] = json!(report.problems);
+    println!("{all:#}");
+    format!("{all:#}\n")
 }

@@ -111,6 +111,20 @@ impl<'w> Stack<'w> {
         self.start(&["stack", "task", "--id", &self.id, "--no-init", command])
     }
 
+    /// Starts a run by `gantry stack VERB --id … REST`; the error is what the command line said. After an error it
+    /// may have started all the same.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub fn try_start(&self, verb: &str, rest: &[&str]) -> Result<Run<'w>, String> {
+        let args = ["--output", "json", "stack", verb, "--id", &self.id];
+        let ended = self.world.cli().call(&[&args, rest].concat());
+        let text = String::from_utf8_lossy(&ended.stdout);
+        let made: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let id = made["id"].as_str().ok_or(ended.stderr)?;
+        Ok(Run::new(self.world, self.id.clone(), id.to_owned()))
+    }
+
     fn start(&self, args: &[&str]) -> Run<'w> {
         let made = self.world.cli().json(args).remove(0);
         let id = made["id"].as_str().expect("the run's id").to_owned();
