@@ -29,7 +29,7 @@ use crate::registry::{LoginError, Logins};
 use crate::session::{EnrolError, Session, Start, establish};
 use crate::stdout::StandardOutput;
 use crate::token::{CredentialsError, PoolCredentials};
-use crate::tool::{KeyFileError, Keys, Tools};
+use crate::tool::{KeyFileError, Keys, ProviderCache, Tools};
 use crate::workspace::{BinaryStore, DataDir, DirsError, Owner};
 
 mod source;
@@ -75,7 +75,7 @@ pub enum StartError {
     #[error(transparent)]
     ToolKeys(#[from] KeyFileError),
     /// The cache of tools.
-    #[error("the cache of tools in `{path}` can't be used")]
+    #[error("the cache of tools and providers in `{path}` can't be used")]
     Tools {
         /// The data directory.
         path: PathBuf,
@@ -159,6 +159,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         mounts,
         workers: workers(&config, &session)?,
         fetcher: source::fetcher(&config, owner)?,
+        providers: provider_cache(&config)?,
         tools: Arc::new(Tools::new(
             tool_keys,
             config.tools.mirror.clone(),
@@ -393,6 +394,18 @@ fn tool_keys(config: &Config) -> Result<Keys, StartError> {
         }
     }
     Ok(keys)
+}
+
+fn provider_cache(config: &Config) -> Result<Option<ProviderCache>, StartError> {
+    if !config.tools.provider_cache {
+        return Ok(None);
+    }
+    let data = &config.data_dir;
+    let cache = ProviderCache::open(data).map_err(|source| StartError::Tools {
+        path: data.clone(),
+        source,
+    })?;
+    Ok(Some(cache))
 }
 
 fn tool_store(config: &Config) -> Result<BinaryStore, StartError> {

@@ -59,6 +59,7 @@ impl Job {
             memory: self.host.policy.limits.memory,
             last_words: &words,
         };
+        self.keep_providers(run).await;
         let outcome = match verdict(&known) {
             Verdict::Report(outcome) => outcome,
             Verdict::Park => self.park_or_fail(run, &seen).await,

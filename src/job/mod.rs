@@ -17,6 +17,7 @@ mod laps;
 mod order;
 mod outcome;
 mod prepare;
+mod providers;
 mod reporter;
 mod secrets;
 mod standby;
@@ -54,7 +55,7 @@ use crate::session::{CallError, Session};
 use crate::ship::Shipper;
 use crate::source::Fetcher;
 use crate::stdout::StandardOutput;
-use crate::tool::Tools;
+use crate::tool::{ProviderCache, Tools};
 use crate::workspace::DataDir;
 
 /// The means of this host, shared by all leases.
@@ -85,6 +86,8 @@ pub struct Host {
     pub workers: WorkerBinaries,
     /// Containers that wait for their run.
     pub standbys: Arc<Standbys>,
+    /// Providers kept for later runs, if they are kept.
+    pub providers: Option<ProviderCache>,
     /// Tools that stacks ask for.
     pub tools: Arc<Tools>,
     /// Opens payloads, signs workspaces.

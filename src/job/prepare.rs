@@ -199,7 +199,9 @@ impl Job {
             &files.collect::<Vec<_>>(),
             self.host.data.owner(),
         );
-        laid.map_err(|error| refused(Gate::Workspace, &error))
+        laid.map_err(|error| refused(Gate::Workspace, &error))?;
+        self.lay_providers(run).await;
+        Ok(())
     }
 
     async fn fetch(&self, run: &OpenedRun, dirs: &RunDirs) -> Result<(), Halt> {

@@ -5,6 +5,7 @@
 //! before it is mounted. Signature first, archive after; nothing of an archive but the tool is unpacked.
 
 mod archive;
+mod cache;
 mod keys;
 mod mirror;
 mod name;
@@ -22,6 +23,7 @@ use tempfile::NamedTempFile;
 use tracing::{info, warn};
 
 pub use archive::ArchiveError;
+pub use cache::{Checkout, ProviderCache};
 pub use keys::{KeyFault, KeyFileError, Keys, SignatureError};
 pub use mirror::{FetchError, Mirror};
 pub use name::{NotExact, ToolName, program};
