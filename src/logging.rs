@@ -129,7 +129,8 @@ impl Shared {
 /// `filter` has directives such as `info,gantry_launcher::job=debug`; one that can't be read is `info`.
 pub fn install(filter: &str, json: bool) -> Secrets {
     let secrets = Secrets::default();
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        without_sdk(EnvFilter::try_new(named(filter)).unwrap_or_else(|_| EnvFilter::new("info")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // Colours are for people, not for files and collectors.
@@ -149,6 +150,32 @@ pub fn install(filter: &str, json: bool) -> Secrets {
         );
     }));
     secrets
+}
+
+/// Crates of the AWS SDK: their finer levels print answers in full, tokens included, before anybody can hide them.
+const SDK: [&str; 8] = [
+    "aws_config",
+    "aws_runtime",
+    "aws_sdk_ecr",
+    "aws_sdk_ecrpublic",
+    "aws_sdk_sts",
+    "aws_sigv4",
+    "aws_smithy_http",
+    "aws_smithy_runtime",
+];
+
+/// Directives without those about parts of the SDK, which would count more than [`without_sdk`].
+fn named(filter: &str) -> String {
+    let wanted = |directive: &&str| !directive.trim_start().starts_with("aws_");
+    let kept: Vec<_> = filter.split(',').filter(wanted).collect();
+    kept.join(",")
+}
+
+fn without_sdk(filter: EnvFilter) -> EnvFilter {
+    SDK.iter().fold(filter, |filter, name| {
+        let directive = format!("{name}=warn");
+        filter.add_directive(directive.parse().expect("invariant: a crate and a level"))
+    })
 }
 
 /// Makes the writer of one line.

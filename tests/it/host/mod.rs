@@ -4,9 +4,9 @@
 //! internet, a container or registry that outlives its test.
 
 mod containers;
-mod aws;
+pub(crate) mod aws;
 mod ecr;
-mod front;
+pub(crate) mod front;
 mod images;
 mod logins;
 mod networks;

@@ -146,56 +146,101 @@ fn root_file_system() -> Vec<u8> {
     tar.into_inner().expect("in memory")
 }
 
-/// A registry on a loopback port; ended on drop.
+/// What a registry is to be.
+#[derive(Clone, Default)]
+pub(crate) struct Setup {
+    /// Where it listens; a free loopback port otherwise.
+    pub(crate) listen: Option<String>,
+    /// What references call it; where it listens otherwise.
+    pub(crate) host: Option<String>,
+    /// User, password and the password's bcrypt hash.
+    pub(crate) login: Option<(&'static str, &'static str, &'static str)>,
+    /// Certificate and key as PEM.
+    pub(crate) tls: Option<(String, String)>,
+}
+
+impl Setup {
+    /// With the usual user.
+    pub(crate) fn with_login(mut self) -> Self {
+        self.login = Some((USER, PASSWORD, BCRYPT));
+        self
+    }
+}
+
+/// A registry; ended on drop.
 pub(crate) struct Registry {
     child: Child,
     temp: tempfile::TempDir,
+    login: (&'static str, &'static str),
     pub(crate) host: String,
 }
 
 impl Registry {
     pub(crate) fn open() -> Self {
-        Self::start("")
+        Self::start(Setup::default())
     }
 
     pub(crate) fn with_login() -> Self {
-        Self::start("auth: { htpasswd: { realm: test, path: PATH/htpasswd } }\n")
+        Self::start(Setup::default().with_login())
     }
 
-    fn start(auth: &str) -> Self {
+    pub(crate) fn start(setup: Setup) -> Self {
         let temp = tempfile::tempdir().expect("temp dir");
         let path = temp.path().to_str().expect("UTF-8");
-        let port = {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            free.local_addr().expect("bound").port()
-        };
-        let host = format!("127.0.0.1:{port}");
-        let auth = auth.replace("PATH", path);
-        let config = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {path}/data }} }}\n\
-             http: {{ addr: \"{host}\" }}\n{auth}"
+        let listen = setup.listen.unwrap_or_else(free_address);
+        let mut config = format!(
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {path}/data }} }}\n"
         );
+        let mut http = format!("addr: \"{listen}\"");
+        if let Some((certificate, key)) = setup.tls {
+            std::fs::write(temp.path().join("cert.pem"), certificate).expect("written");
+            std::fs::write(temp.path().join("key.pem"), key).expect("written");
+            http += &format!(", tls: {{ certificate: {path}/cert.pem, key: {path}/key.pem }}");
+        }
+        config += &format!("http: {{ {http} }}\n");
+        let login = setup
+            .login
+            .map_or((USER, PASSWORD), |(user, password, hash)| {
+                let file = temp.path().join("htpasswd");
+                std::fs::write(file, format!("{user}:{hash}\n")).expect("written");
+                config +=
+                    &format!("auth: {{ htpasswd: {{ realm: test, path: {path}/htpasswd }} }}\n");
+                (user, password)
+            });
         std::fs::write(temp.path().join("config.yml"), config).expect("written");
-        std::fs::write(temp.path().join("htpasswd"), format!("{USER}:{BCRYPT}\n"))
-            .expect("written");
+        let log = std::fs::File::create(temp.path().join("access.log")).expect("created");
         let child = Command::new("docker-registry")
             .arg("serve")
             .arg(temp.path().join("config.yml"))
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn()
             .expect("docker-registry");
-        let registry = Self { child, temp, host };
+        let host = setup.host.unwrap_or_else(|| listen.clone());
+        let registry = Self {
+            child,
+            temp,
+            login,
+            host,
+        };
         wait_until("the registry listens", || {
-            TcpStream::connect(&registry.host).is_ok()
+            TcpStream::connect(&listen).is_ok()
         });
         registry
+    }
+
+    /// Requests that it has answered so far and whose log line contains `text`, such as `GET /v2/x/blobs/`.
+    pub(crate) fn answered(&self, text: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(self.temp.path().join("access.log")).expect("a log");
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
     }
 
     /// Docker client configuration with (or without) this registry's login.
     pub(crate) fn docker_config(&self, login: bool) -> &Path {
         use base64::Engine as _;
-        let pair = format!("{USER}:{PASSWORD}");
+        let (user, password) = self.login;
+        let pair = format!("{user}:{password}");
         let auth = base64::engine::general_purpose::STANDARD.encode(pair);
         let auths = match login {
             true => format!("\"{}\":{{\"auth\":\"{auth}\"}}", self.host),
@@ -244,6 +289,12 @@ impl Drop for Registry {
         let _ = self.child.wait();
         self.forget();
     }
+}
+
+/// A loopback address that nothing listens on just now.
+pub(crate) fn free_address() -> String {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("bound").to_string()
 }
 
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
