@@ -14,8 +14,11 @@ use gantry_protocol::ids::Digest;
 use gantry_protocol::payload::RunPayload;
 use sha2::Digest as _;
 use tempfile::NamedTempFile;
+use tracing::warn;
 
 use super::Host;
+use crate::backoff::Backoff;
+use crate::report::Chain;
 use crate::session::{CallError, Session};
 use crate::workspace::{Bounds, Owner, PackError, PackReport, RunDirs, UnpackError, pack, unpack};
 
@@ -72,6 +75,16 @@ pub(super) enum RestoreError {
     OtherPlan,
 }
 
+impl RestoreError {
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Download(error) => error.is_passing(),
+            Self::Broken(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Verifies what a pool launcher signed for this run's plan. Nothing else of the server's word is used.
 pub(super) fn attested(
     payload: &RunPayload,
@@ -92,13 +105,13 @@ pub(super) fn attested(
     Err(RestoreError::OtherRun(other))
 }
 
-/// Packs and seals a run's workspace into a file of the data directory.
+/// Packs and seals a run's workspace into a file beside it, so that it goes with it whatever happens.
 pub(super) async fn seal_workspace(
     host: &Arc<Host>,
     dirs: &RunDirs,
 ) -> Result<SealedWorkspace, SealWorkspaceError> {
     let (key, workspace) = (host.pool_key.public(), dirs.workspace());
-    let file = NamedTempFile::new_in(host.data.path())?;
+    let file = NamedTempFile::new_in(dirs.path())?;
     blocking(move || seal_blocking(&key, &workspace, file)).await
 }
 
@@ -126,8 +139,8 @@ pub(super) async fn restore(
     dirs: &RunDirs,
     attestation: &WorkspaceAttestation,
 ) -> Result<(), RestoreError> {
-    let file = NamedTempFile::new_in(host.data.path())?;
-    if download(&host.session, lease, file.reopen()?).await? != attestation.sealed {
+    let file = NamedTempFile::new_in(dirs.path())?;
+    if downloaded(&host.session, lease, &file).await? != attestation.sealed {
         return Err(RestoreError::Swapped);
     }
     let (key, workspace, owner) = (host.pool_key.clone(), dirs.workspace(), host.data.owner());
@@ -136,6 +149,26 @@ pub(super) async fn restore(
     match plan_digest(&workspace) == Some(attestation.plan) {
         true => Ok(()),
         false => Err(RestoreError::OtherPlan),
+    }
+}
+
+/// A server that is away is asked again, from the first byte.
+async fn downloaded(
+    session: &Session,
+    lease: Lease,
+    file: &NamedTempFile,
+) -> Result<Digest, RestoreError> {
+    let mut backoff = Backoff::default();
+    loop {
+        file.as_file().set_len(0)?;
+        match download(session, lease, file.reopen()?).await {
+            Err(error) if error.is_passing() => {
+                let wait = backoff.wait();
+                warn!(error = %Chain(&error), "downloading the packed workspace; trying again");
+                tokio::time::sleep(wait).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

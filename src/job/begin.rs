@@ -3,9 +3,13 @@
 //! Takes a run whose gates are passed. Gives a container that got its order. Never: an order before the workspace is
 //! whole, a container before its journal entry, a waiting one for a run that would get another.
 
+use std::time::Duration;
+
 use gantry_protocol::control::run::{Gate, RunResult};
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::socket::WorkOrder;
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::gates::OpenedRun;
 use super::laps::Laps;
@@ -14,10 +18,14 @@ use super::standby::{self, Recipe, Standby};
 use super::vessel::{Launched, account_files, launch, spec, timed};
 use super::worker_binary::Worker;
 use super::{Halt, Job, ending};
+use crate::backoff::Backoff;
 use crate::engine::{ContainerId, ContainerSpec, ContainerStatus};
 use crate::journal::{Progress, Started};
 use crate::link::{self, Expect};
 use crate::workspace::RunDirs;
+
+/// An engine that is away for longer than this fails the runs that wait for it.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Where a run is to be executed.
 pub(super) enum Vessel {
@@ -39,9 +47,35 @@ struct Berth {
 }
 
 impl Job {
-    /// A lease that has no container yet. The container starts while its workspace is filled: the worker in it
-    /// has no order, so nothing of the run happens before both are there.
+    /// A lease that has no container yet. An engine that restarts meanwhile is waited for: nothing of the run
+    /// has happened before its worker has an order, so all of it can be done again.
     pub(super) async fn begin(&mut self, run: OpenedRun) -> Result<RunResult, Halt> {
+        let began = Instant::now();
+        let mut backoff = Backoff::default();
+        loop {
+            let why = match self.begin_once(&run).await {
+                Err(Halt::Away(gate, why)) if began.elapsed() > PATIENCE || self.has_order() => {
+                    return Err(Halt::Refused(gate, why));
+                }
+                Err(Halt::Away(_, why)) => why,
+                ended => return ended,
+            };
+            warn!(%why, "the container engine is away; beginning again");
+            let narrator = self.shipper.narrator();
+            narrator.say("The container engine is away; beginning again when it is back.");
+            self.unless_stopped(tokio::time::sleep(backoff.wait()))
+                .await?;
+        }
+    }
+
+    fn has_order(&self) -> bool {
+        let started = self.entry.progress.started();
+        started.is_some_and(|started| started.session.is_some())
+    }
+
+    /// The container starts while its workspace is filled: the worker in it has no order, so nothing of the run
+    /// happens before both are there.
+    async fn begin_once(&mut self, run: &OpenedRun) -> Result<RunResult, Halt> {
         if let Some(left) = self.find().await? {
             // Its worker never got an order: the journal would know a session.
             let removed = self.host.engine.remove(&left.id).await;
@@ -50,14 +84,14 @@ impl Job {
         }
         self.entry.container = None;
         let mut laps = Laps::start();
-        let placed = self.place(&run, &mut laps).await?;
+        let placed = self.place(run, &mut laps).await?;
         let Placed {
             vessel,
             started,
             attestation,
         } = placed;
         let berth = self.promise(vessel, &started, &mut laps).await?;
-        let begun = self.start_and_fill(&run, &berth, attestation.as_ref(), &mut laps);
+        let begun = self.start_and_fill(run, &berth, attestation.as_ref(), &mut laps);
         let (container, order) = match begun.await {
             Ok(begun) => begun,
             Err(halt) => {
@@ -71,7 +105,7 @@ impl Job {
         link.handle.assign(order);
         laps.lap("beside");
         laps.log();
-        self.attend(&run, container, link, facts, started).await
+        self.attend(run, container, link, facts, started).await
     }
 
     /// Writes down which container will serve this lease, and takes its directories and socket.

@@ -148,6 +148,8 @@ pub(crate) enum Halt {
     Refused(Gate, String),
     /// It was stopped before its container started.
     Stopped(StopReason),
+    /// The container engine is away, as when it restarts: what was tried at the gate may be tried again.
+    Away(Gate, String),
     /// The server refused this lease for good: leave no trace.
     Lost(CallError),
     /// This launcher failed.
@@ -208,7 +210,7 @@ async fn drive(host: Arc<Host>, mut entry: Entry, stop: Stop) -> Result<(), Faul
             clear(&host, &entry).await
         }
         Err(Halt::Fault(fault)) => Err(fault),
-        Err(Halt::Refused(..) | Halt::Stopped(_)) => {
+        Err(Halt::Refused(..) | Halt::Away(..) | Halt::Stopped(_)) => {
             unreachable!("invariant: work turns refusals and stops into results")
         }
     }
@@ -292,7 +294,9 @@ async fn shipped(shipper: Shipper, result: RunResult) -> Result<RunResult, Halt>
 fn result_of(entry: &Entry, ended: Result<RunResult, Halt>) -> Result<RunResult, Halt> {
     match ended {
         Ok(result) => Ok(result),
-        Err(Halt::Refused(gate, message)) => Ok(plain(refusal(entry, gate, message))),
+        Err(Halt::Refused(gate, message) | Halt::Away(gate, message)) => {
+            Ok(plain(refusal(entry, gate, message)))
+        }
         Err(Halt::Stopped(StopReason::Lost)) => Err(Halt::Lost(CallError::lost())),
         Err(Halt::Stopped(why)) => {
             let message = why.sentence();

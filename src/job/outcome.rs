@@ -115,8 +115,16 @@ fn stopped(known: &Known<'_>, message: &str) -> Outcome {
             reason: *reason,
             message: format!("the run was stopped: {why}; {message}"),
         },
-        _ => Outcome::Stopped {
+        Some(_) => Outcome::Stopped {
             message: message.to_owned(),
+        },
+        // Nobody asked this launcher for it.
+        None => Outcome::Failed {
+            reason: FailReason::ContainerLost,
+            message: format!(
+                "the container was stopped from outside (a dockerd that restarts without live-restore does it); {message}{}",
+                left_behind(known.granted)
+            ),
         },
     }
 }
@@ -262,6 +270,19 @@ mod tests {
         let killed = exit(137);
         let mut ours = known(None, &killed);
         let stopped = EndedByUs::Stopped("a person stopped the run".into());
+        ours.ended_by_us = Some(&stopped);
+        assert!(matches!(
+            verdict(&ours),
+            Verdict::Report(Outcome::Stopped { .. })
+        ));
+        let told = WorkerEnd::Stopped {
+            message: "the container was told to stop".into(),
+        };
+        let by_itself = exit(told.exit_code().into());
+        ours = known(Some(&told), &by_itself);
+        let (reason, message) = failure(verdict(&ours));
+        assert_eq!(reason, FailReason::ContainerLost);
+        assert!(message.contains("from outside"), "{message}");
         ours.ended_by_us = Some(&stopped);
         assert!(matches!(
             verdict(&ours),

@@ -23,7 +23,7 @@ use super::standby::Recipe;
 use super::worker_binary::Worker;
 use super::{Halt, Job, StopReason, container_of};
 use crate::container::protected_targets;
-use crate::engine::{ContainerId, ContainerStatus, ContainerView, ErrorKind};
+use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineError, ErrorKind};
 use crate::image::PulledImage;
 use crate::journal::{SessionRecord, Started};
 use crate::link::{self, Expect};
@@ -167,7 +167,7 @@ impl Job {
     }
 
     async fn worker(&self) -> Result<Worker, Halt> {
-        let worker = self.host.workers.ready().await;
+        let worker = self.unless_stopped(self.host.workers.ready()).await?;
         let worker = worker.map_err(|error| refused(Gate::Worker, &error))?;
         self.shipper
             .narrator()
@@ -267,13 +267,34 @@ impl Job {
         open()
     }
 
+    /// Does what may have to wait for others, as long as nobody stops the run.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, Halt> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            done = work => Ok(done),
+            Ok(reason) = stop.wait_for(Option::is_some) => {
+                Err(Halt::Stopped(reason.clone().expect("invariant: it was waited for")))
+            }
+        }
+    }
+
     pub(super) fn check_stop(&self) -> Result<(), Halt> {
         let reason: Option<StopReason> = self.stop.borrow().clone();
         reason.map_or(Ok(()), |reason| Err(Halt::Stopped(reason)))
     }
 }
 
-/// A gate's no, in one sentence with its causes.
-pub(super) fn refused(gate: Gate, error: &dyn std::error::Error) -> Halt {
-    Halt::Refused(gate, Chain(error).to_string())
+/// A gate's no, in one sentence with its causes. An engine that is away has not said no.
+pub(super) fn refused(gate: Gate, error: &(dyn std::error::Error + 'static)) -> Halt {
+    let why = Chain(error).to_string();
+    match engine_is_away(error) {
+        true => Halt::Away(gate, why),
+        false => Halt::Refused(gate, why),
+    }
+}
+
+fn engine_is_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let engine = causes.find_map(|error| error.downcast_ref::<EngineError>());
+    engine.is_some_and(|error| matches!(error.kind(), ErrorKind::Unreachable { .. }))
 }

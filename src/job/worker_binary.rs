@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
+use crate::backoff::Backoff;
 use crate::durable;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
@@ -88,6 +89,17 @@ pub enum WorkerError {
     },
 }
 
+impl WorkerError {
+    /// Whether the server only has to be asked again.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::None(error) | Self::Download(error) => error.is_passing(),
+            Self::Broken(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The newest worker that ran, remembered across restarts: floor and cache in one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Newest {
@@ -121,9 +133,23 @@ impl WorkerBinaries {
         }
     }
 
-    /// The executable for a run that starts now.
+    /// The executable for a run that starts now. A server that is away is asked again where nothing is cached.
     pub(crate) async fn ready(&self) -> Result<Worker, WorkerError> {
         let _alone = self.fetching.lock().await;
+        let mut backoff = Backoff::default();
+        loop {
+            match self.once().await {
+                Err(error) if error.is_passing() => {
+                    let wait = backoff.wait();
+                    warn!(error = %Chain(&error), "there is no worker executable yet; trying again");
+                    tokio::time::sleep(wait).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn once(&self) -> Result<Worker, WorkerError> {
         let newest = self.newest()?;
         match self
             .session

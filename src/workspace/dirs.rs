@@ -24,7 +24,7 @@ const LONGEST_BELOW: usize = "/runs/".len() + 26 + 1 + 10 + "/io/".len() + SOCKE
 const PASSAGE: u32 = 0o711;
 
 /// How names of directories begin whose container waits for its run.
-pub const WAITING: &str = "standby-";
+const WAITING: &str = "standby-";
 
 /// Why a data directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -193,7 +193,7 @@ impl DataDir {
         self.named(format!("{run}-{attempt}"))
     }
 
-    /// Names (`<run>-<attempt>`, or [`WAITING`] and an id) of all run directories that exist.
+    /// Names (`<run>-<attempt>`, or `standby-<id>` for a container that waits) of all run directories that exist.
     ///
     /// # Errors
     /// [`DirsError::Io`].
@@ -222,6 +222,11 @@ impl RunDirs {
     /// `spool`: facts and logs of the worker.
     pub fn spool(&self) -> PathBuf {
         self.root.join("spool")
+    }
+
+    /// The directory around them all, which runs do not see; removed with them.
+    pub fn path(&self) -> &Path {
+        &self.root
     }
 
     /// `io`: holds the run socket.
