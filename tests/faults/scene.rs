@@ -83,7 +83,8 @@ impl<'w> Scene<'w> {
         match self.phase {
             Phase::Leased => self.control.hold(Hold::Answer("/v1/inbox", "\"envelope\"")),
             Phase::Verifying => self.images.hold(Hold::Request("", "/manifests/")),
-            Phase::Pulling => self.images.hold(Hold::Request("", "/blobs/")),
+            // The first one asks for the digest.
+            Phase::Pulling => self.images.hold_after(1, Hold::Request("", "/blobs/")),
             Phase::Packing => self.control.hold(Hold::Request("PUT", "/workspace")),
             Phase::Restoring => self.control.hold(Hold::Request("GET", "/workspace")),
             Phase::Reporting => self.control.hold(Hold::Request("POST", "/result")),
@@ -96,7 +97,11 @@ impl<'w> Scene<'w> {
         let made = |name| launcher.run_dir(self.run.id(), 1).wait_file(name);
         match self.phase {
             Phase::Leased | Phase::Packing | Phase::Reporting => self.control.wait_held(LONG),
-            Phase::Verifying | Phase::Pulling => self.images.wait_held(LONG),
+            Phase::Verifying => self.images.wait_held(LONG),
+            Phase::Pulling => {
+                self.images.wait_held(LONG);
+                self.run.wait_log("PREPARING", "pulling image");
+            }
             Phase::Preparing => self.slow.as_mut().unwrap().wait_read(),
             Phase::Initializing => made("in-init"),
             Phase::Planning => made("in-plan"),

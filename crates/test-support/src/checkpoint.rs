@@ -32,6 +32,8 @@ pub enum Hold {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mode {
     hold: Option<Hold>,
+    /// So many that fit are let through first.
+    passes: usize,
     failing: bool,
 }
 
@@ -96,7 +98,15 @@ impl Checkpoint {
 
     /// Holds from here on what fits, until [`Checkpoint::release`].
     pub fn hold(&self, what: Hold) {
-        self.shared.mode.send_modify(|mode| mode.hold = Some(what));
+        self.hold_after(0, what);
+    }
+
+    /// Lets so many pass and holds what fits after them, until [`Checkpoint::release`].
+    pub fn hold_after(&self, passes: usize, what: Hold) {
+        self.shared.mode.send_modify(|mode| {
+            mode.hold = Some(what);
+            mode.passes = passes;
+        });
     }
 
     /// Waits until something is held.
@@ -156,6 +166,9 @@ async fn wait(shared: &Shared, held: impl Fn(Hold) -> bool) -> bool {
         if !mode.hold.is_some_and(&held) {
             return false;
         }
+        if !counted && takes_pass(shared) {
+            return false;
+        }
         if !std::mem::replace(&mut counted, true) {
             shared.held.send_modify(|held| *held += 1);
         }
@@ -163,6 +176,17 @@ async fn wait(shared: &Shared, held: impl Fn(Hold) -> bool) -> bool {
             return true;
         }
     }
+}
+
+fn takes_pass(shared: &Shared) -> bool {
+    let mut taken = false;
+    shared.mode.send_if_modified(|mode| {
+        taken = mode.passes > 0;
+        mode.passes = mode.passes.saturating_sub(1);
+        // Nobody waits for this.
+        false
+    });
+    taken
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
