@@ -21,7 +21,9 @@ use crate::container::{
 use crate::engine::{Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
 use crate::image::{Images, PullPolicy};
-use crate::job::{HiddenVariable, Host, HostOrder, Standbys, WorkerBinaries, container_of};
+use crate::job::{
+    CanaryError, HiddenVariable, Host, HostOrder, Standbys, WorkerBinaries, container_of, prove,
+};
 use crate::journal::{Journal, JournalError};
 use crate::logging::Secrets;
 use crate::network::{NetworkError, Networks, Setup, Slots};
@@ -54,6 +56,9 @@ pub enum StartError {
     /// Paths of the host that runs get.
     #[error(transparent)]
     Mounts(#[from] MountError),
+    /// Containers don't reach the launcher.
+    #[error("runs can't be executed here")]
+    Canary(#[from] CanaryError),
     /// Docker.
     #[error("Docker is needed to execute runs")]
     Engine(#[from] EngineError),
@@ -108,7 +113,7 @@ impl StartError {
                 | Self::Mounts(_)
                 | Self::Network(NetworkError::Invalid(_) | NetworkError::Taken(_))
                 | Self::ToolKeys(_)
-        )
+        ) || matches!(self, Self::Canary(error) if error.is_configuration())
     }
 
     /// Whether the server shut this launcher out.
@@ -182,6 +187,10 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         times: config.times,
         keep_containers: config.keep_containers,
     };
+    // The engine's own runtime on this very host has nothing to prove: the first run would take no longer to tell.
+    if host.policy.runtime.is_some() || host.engine.socket().is_none() {
+        prove(&host, &about_engine.platform).await?;
+    }
     Ok(Ready {
         host: Arc::new(host),
         own,

@@ -12,7 +12,7 @@ use gantry_protocol::{Attempt, LauncherId, RunId};
 
 use super::accounts::{HOME, RUN_ID};
 use super::network::Network;
-use crate::engine::{Access, ContainerSpec, Limits, LogDriver, Mount, RootFs, Tmpfs};
+use crate::engine::{Access, ContainerSpec, Limits, LogDriver, Mount, Platform, RootFs, Tmpfs};
 use crate::image::PulledImage;
 
 /// Where the run's workspace is in the container.
@@ -119,9 +119,50 @@ pub fn container_spec(
     launcher: LauncherId,
     name: &str,
 ) -> ContainerSpec {
+    let (reference, platform) = (image.by_digest(), image.platform().clone());
+    let mut spec = closed_spec(policy, mounts, network, (reference, platform), name);
+    if policy.writable_root.contains(&image.reference().name()) {
+        spec.root = RootFs::Writable;
+    }
+    label(&mut spec, launcher);
+    spec
+}
+
+/// The same of the launcher's own empty image, to prove that the worker in it reaches its launcher.
+pub fn canary_spec(
+    policy: &HostPolicy,
+    mounts: &RunMounts,
+    network: &Network,
+    (image, platform): (&str, &Platform),
+    launcher: LauncherId,
+    name: &str,
+) -> ContainerSpec {
+    let image = (image.to_owned(), platform.clone());
+    let mut spec = closed_spec(policy, mounts, network, image, name);
+    label(&mut spec, launcher);
+    spec
+}
+
+fn label(spec: &mut ContainerSpec, launcher: LauncherId) {
+    let labels = [
+        (LABEL_LAUNCHER, launcher.to_string()),
+        (LABEL_CONTAINER, spec.name.clone()),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value));
+    spec.labels.extend(labels);
+}
+
+/// What all containers are, with nothing opened yet.
+fn closed_spec(
+    policy: &HostPolicy,
+    mounts: &RunMounts,
+    network: &Network,
+    (image, platform): (String, Platform),
+    name: &str,
+) -> ContainerSpec {
     ContainerSpec {
-        image: image.by_digest(),
-        platform: image.platform().clone(),
+        image,
+        platform,
         entrypoint: vec![WORKER_TARGET.to_owned(), "run".to_owned()],
         // Not the checkout: the worker has to start also when that is missing, to say so.
         working_dir: WORKSPACE_TARGET.to_owned(),
@@ -129,19 +170,13 @@ pub fn container_spec(
         hostname: "gantry".to_owned(),
         // PATH and the like stay the image's.
         env: BTreeMap::from([("HOME".to_owned(), HOME.to_owned())]),
-        labels: BTreeMap::from([
-            (LABEL_LAUNCHER.to_owned(), launcher.to_string()),
-            (LABEL_CONTAINER.to_owned(), name.to_owned()),
-        ]),
+        labels: BTreeMap::new(),
         mounts: all_mounts(policy, mounts),
         tmpfs: memory_file_systems(policy),
         network: network.as_str().to_owned(),
         runtime: policy.runtime.clone(),
         limits: policy.limits,
-        root: match policy.writable_root.contains(&image.reference().name()) {
-            true => RootFs::Writable,
-            false => RootFs::ReadOnly,
-        },
+        root: RootFs::ReadOnly,
         log: LogDriver::SmallFile {
             max_bytes: LAST_WORDS,
         },

@@ -7,6 +7,7 @@
 
 mod apply;
 mod attend;
+mod canary;
 mod begin;
 mod class;
 mod course;
@@ -34,6 +35,7 @@ use gantry_protocol::crypto::{EdPublic, PoolKey};
 use tokio::sync::watch;
 use tracing::{Instrument, error, info, info_span, warn};
 
+pub use canary::{CanaryError, prove};
 pub use gates::{Accepted, accept};
 pub use order::HostOrder;
 pub use secrets::HiddenVariable;

@@ -25,6 +25,8 @@ pub enum Program {
     Worker,
     /// `gantry`.
     Cli,
+    /// `gantry-breakout`: what hostile code would try. Static, because any image has to run it.
+    Breakout,
 }
 
 impl Program {
@@ -34,6 +36,7 @@ impl Program {
             Self::Launcher => "gantry-launcher",
             Self::Worker => "gantry-worker",
             Self::Cli => "gantry",
+            Self::Breakout => "gantry-breakout",
         }
     }
 
@@ -48,7 +51,7 @@ impl Program {
             "`{}` is missing; build it: {BUILD}",
             path.display()
         );
-        if self == Self::Worker {
+        if matches!(self, Self::Worker | Self::Breakout) {
             assert_static(&path);
         }
         path

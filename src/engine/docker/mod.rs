@@ -9,6 +9,7 @@ mod disk;
 mod errors;
 mod images;
 mod networks;
+mod own_image;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

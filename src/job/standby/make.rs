@@ -136,7 +136,7 @@ pub(in crate::job) async fn discard(host: &Host, standby: Standby) {
 }
 
 /// Container, network, directories, in the order in which a crash in between loses nothing.
-pub(super) async fn clear(host: &Host, name: &str, dirs: &RunDirs) {
+pub(in crate::job) async fn clear(host: &Host, name: &str, dirs: &RunDirs) {
     let removed = match host.engine.inspect_named(name).await {
         Ok(view) => host.engine.remove(&view.id).await,
         Err(error) => Err(error),

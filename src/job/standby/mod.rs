@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use keep::{end_all, keep, sweep};
-pub(super) use make::discard;
+pub(super) use make::{clear, discard};
 
 use super::Host;
 use super::tool_choice::Brought;
@@ -26,7 +26,7 @@ use crate::link::Link;
 use crate::workspace::RunDirs;
 
 /// How names of waiting containers begin.
-const NAME: &str = "gantry-standby-";
+pub(super) const NAME: &str = "gantry-standby-";
 
 /// One that waited this long is replaced: what the default image's tag means may have changed.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);

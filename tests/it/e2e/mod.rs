@@ -3,15 +3,22 @@
 mod bad_code;
 mod bad_credentials;
 mod bad_input;
+mod breakout;
 mod clone;
 mod crash;
+mod ecr;
 mod first_run;
 mod full_disk;
+mod handed;
 mod hostile;
 mod isolation;
 mod lease;
 mod network;
+mod standby;
+mod providers;
+mod runner_images;
 mod tools;
+mod timeouts;
 mod two_launchers;
 
 /// Code that needs no provider: one resource and one output.
