@@ -10,14 +10,15 @@ use gantry_protocol::Digest;
 use tracing::{info, warn};
 
 use super::block::{Block, BlockError};
-use super::plan::{Plan, Wanted, plan};
+use super::plan::{Busy, Plan, Wanted, plan};
 use super::{NetworkError, host};
 use crate::container::{LABEL_LAUNCHER, Network, NetworkPool};
 use crate::engine::{Docker, EngineError, ErrorKind, NetworkSpec};
 use crate::report::Chain;
 
-/// Another program may take a range between our look and our call; then it is looked again.
-const TRIES: u32 = 8;
+/// Another program may take a range between our look and our call; then it is looked again. Each try leaves one more
+/// range alone, and a range of private addresses has many.
+const TRIES: u32 = 64;
 
 /// Digits that tell launchers of one host apart; bridges' names have 15 bytes.
 const KEY: usize = 5;
@@ -157,11 +158,13 @@ impl Slots {
     async fn settle(&self, running: &Running) -> Result<(), NetworkError> {
         let used: BTreeSet<String> = running.iter().map(|(network, _)| network.clone()).collect();
         let mut tries = TRIES;
+        let mut refused = Vec::new();
         loop {
             let found = self.engine.networks().await?;
-            let busy = host::busy(&self.wanted.bridge_prefix());
+            let mut busy = host::busy(&self.wanted.bridge_prefix());
+            busy.extend_from_slice(&refused);
             let plan = plan(&self.wanted, &found, &used, &busy)?;
-            match self.perform(&plan).await {
+            match self.perform(&plan, &mut refused).await {
                 Ok(()) => {
                     self.state().usable = plan.usable;
                     return Ok(());
@@ -175,13 +178,20 @@ impl Slots {
         }
     }
 
-    async fn perform(&self, plan: &Plan) -> Result<(), EngineError> {
+    /// A range that the engine refuses goes to `refused`: it can hold ranges that no network shows.
+    async fn perform(&self, plan: &Plan, refused: &mut Vec<Busy>) -> Result<(), EngineError> {
         for name in &plan.remove {
             info!(network = %name, "removed: not needed, or not as it should be");
             self.engine.remove_network(name).await?;
         }
         for spec in &plan.create {
-            self.engine.create_network(spec).await?;
+            let created = self.engine.create_network(spec).await;
+            created.inspect_err(|_| {
+                refused.push(Busy {
+                    range: spec.subnet.into(),
+                    by: "the container engine, which refused it".to_owned(),
+                });
+            })?;
             info!(network = %spec.name, subnet = %spec.subnet, "made");
         }
         Ok(())
