@@ -23,7 +23,7 @@ const SHAPE: &str = "is not a duration such as `90s`, `120m` or `1h30m`";
 ///
 /// # Errors
 /// The rule that the text breaks, without the text.
-pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     let mut rest = match text.strip_prefix('-') {
         Some(_) => return Err("is negative"),
         None => text.strip_prefix('+').unwrap_or(text),

@@ -3,7 +3,7 @@
 //! Takes a [`Source`]. Gives plain values that other modules own the meaning of. Never: a secret in an
 //! error, a default that opens something, a documented variable ignored in silence.
 
-mod duration;
+pub mod duration;
 mod env;
 mod handed;
 mod outside;

@@ -9,7 +9,7 @@ use super::{Store, lost_by_the_server};
 use crate::mask::{Mask, MaskStream};
 use crate::report::Chain;
 use crate::session::CallError;
-use crate::workspace::{LogRead, SpoolReader};
+use crate::workspace::{LogRead, MAX_OFFSET, SpoolReader};
 
 /// Bytes read, masked and stored at a time.
 const CHUNK: usize = 1 << 20;
@@ -76,6 +76,8 @@ impl Section {
     }
 
     pub(super) fn close(&mut self, end: Option<u64>) {
+        // An end that no worker can mean is the spool's.
+        let end = end.filter(|end| *end <= MAX_OFFSET);
         self.end = end.map_or(End::OfSpool, End::At);
     }
 

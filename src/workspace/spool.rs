@@ -18,6 +18,9 @@ use super::beneath;
 /// Most files that a spool may hold: far above any budget, and a bound on a hostile listing.
 const MAX_FILES: usize = 100_000;
 
+/// No section is longer, in bytes: who names a larger offset is no worker, and nobody's sums overflow.
+pub const MAX_OFFSET: u64 = 1 << 50;
+
 /// Most bytes of facts that one call reads.
 const FACTS_AT_ONCE: usize = 4 * MAX_FACT;
 
@@ -141,11 +144,14 @@ impl SpoolReader {
         }
     }
 
-    /// At most `max` bytes of `section` from raw `offset` on.
+    /// At most `max` bytes of `section` from raw `offset` on; nothing beyond [`MAX_OFFSET`].
     ///
     /// # Errors
     /// [`SpoolError::Io`], also when a segment is no regular file.
     pub fn log(&mut self, section: u32, offset: u64, max: usize) -> Result<LogRead, SpoolError> {
+        if offset > MAX_OFFSET {
+            return Ok(LogRead::Nothing);
+        }
         if let Some(bytes) = self.read_open(section, offset, max)? {
             return Ok(LogRead::Bytes(bytes));
         }
@@ -219,7 +225,9 @@ impl SpoolReader {
         let names = beneath::names(&self.dir, MAX_FILES);
         for name in names.map_err(|source| io_error(".", source))? {
             let name = std::str::from_utf8(&name).ok();
-            if let Some((section, start)) = name.and_then(parse_segment_name) {
+            if let Some((section, start)) = name.and_then(parse_segment_name)
+                && start <= MAX_OFFSET
+            {
                 self.segments.entry(section).or_default().insert(start);
             }
         }

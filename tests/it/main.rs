@@ -6,5 +6,6 @@
 )]
 
 mod e2e;
+mod fuzz;
 mod host;
 mod tidy;

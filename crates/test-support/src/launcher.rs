@@ -4,6 +4,7 @@
 //! Never: a launcher that outlives its test; without a failure it has to drain by itself.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -63,7 +64,17 @@ impl LauncherBuilder {
         );
         command.envs(self.env.iter().filter(|(_, value)| !value.is_empty()));
         command.env("GANTRY_DATA_DIR", &self.data);
-        Process::start("gantry-launcher", command, &self.log)
+        let out = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.output())
+            .expect("open the launcher's standard output");
+        command.stdout(out);
+        Process::start_with_output("gantry-launcher", command, &self.log)
+    }
+
+    fn output(&self) -> PathBuf {
+        self.log.with_extension("out")
     }
 }
 
@@ -132,6 +143,11 @@ impl Launcher {
     /// What this process has logged.
     pub fn log(&self) -> String {
         self.process.log_text()
+    }
+
+    /// What its processes have written to standard output.
+    pub fn output(&self) -> Vec<u8> {
+        fs::read(self.settings.output()).expect("read the launcher's standard output")
     }
 
     /// Its data directory.

@@ -48,14 +48,20 @@ pub struct Process {
 impl Process {
     /// Starts it; both streams are appended to `log`.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Self {
+        let out = File::options().append(true).create(true).open(log);
+        command.stdout(out.expect("open a process's log"));
+        Self::start_with_output(name, command, log)
+    }
+
+    /// Starts it with the command's own standard output; standard error is appended to `log`.
+    pub fn start_with_output(name: &str, mut command: Command, log: &Path) -> Self {
         let out = File::options()
             .append(true)
             .create(true)
             .open(log)
             .expect("open a process's log");
         let from = out.metadata().expect("look at a process's log").len();
-        let err = out.try_clone().expect("share a process's log");
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        command.stdin(Stdio::null()).stderr(out);
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("start {name}: {error}"));

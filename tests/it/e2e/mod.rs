@@ -13,6 +13,7 @@ mod handed;
 mod hostile;
 mod isolation;
 mod lease;
+mod logs;
 mod network;
 mod standby;
 mod providers;

@@ -1,0 +1,4 @@
+//! `docker_config` of `src/lib.rs` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gantry_fuzz::docker_config(data));

@@ -1,0 +1,4 @@
+//! `reference` of `src/lib.rs` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gantry_fuzz::reference(data));
