@@ -52,6 +52,7 @@ async fn one_lease(session: &Session, credentials: &PoolCredentials) -> anyhow::
         acknowledge: Vec::new(),
         free_slots: 1,
         wait_seconds: 25,
+        condition: None,
     };
     loop {
         for message in session.poll(&poll).await?.messages {

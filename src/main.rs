@@ -7,6 +7,7 @@ use clap::Parser;
 use gantry_launcher::commands::{self, Command, perform};
 use gantry_launcher::config::{Config, Environment, LogConfig};
 use gantry_launcher::exit::Exit;
+use gantry_launcher::health;
 use gantry_launcher::logging::{self, Secrets};
 use gantry_launcher::report::Chain;
 use gantry_launcher::shutdown::Signals;
@@ -75,8 +76,12 @@ async fn live(config: Config, secrets: Secrets) -> Exit {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
-    let capacity = config.capacity;
-    let Ready { host, own } = match start(config, secrets).await {
+    let listen = config.health.clone();
+    let Ready {
+        host,
+        settings,
+        own,
+    } = match start(config, secrets).await {
         Ok(ready) => ready,
         Err(error) => {
             let exit = failed(&error);
@@ -88,7 +93,16 @@ async fn live(config: Config, secrets: Secrets) -> Exit {
         }
     };
     let output = host.output.clone();
-    let ended = Supervisor::new(host, capacity).run(signals).await;
+    let supervisor = Supervisor::new(host.clone(), settings);
+    let health = match &listen {
+        Some(listen) => match health::serve(listen, host, supervisor.watch()).await {
+            Ok(health) => Some(health),
+            Err(error) => return failed(&error),
+        },
+        None => None,
+    };
+    let ended = supervisor.run(signals).await;
+    drop(health);
     if let Some(output) = output {
         output.finish(LAST_OUTPUT);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gantry_net::ClientError;
 use gantry_protocol::Secret;
 use gantry_protocol::control::session::About;
 use gantry_protocol::socket::Handed;
@@ -18,18 +19,22 @@ use crate::config::{Config, RunLimits};
 use crate::container::{
     Closed, ExtraMounts, HostPolicy, LABEL_LAUNCHER, MountError, NetworkChoice, RUN_ID,
 };
-use crate::engine::{Docker, EngineError, EngineInfo, Limits};
+use crate::engine::{Breaker, Docker, EngineError, EngineInfo, Limits};
 use crate::identity::{DataDir as OwnDir, IdentityError};
-use crate::image::{Images, PullPolicy};
+use crate::image::{Images, Ledger, PullPolicy};
 use crate::job::{
     CanaryError, HiddenVariable, Host, HostOrder, Standbys, WorkerBinaries, container_of, prove,
 };
 use crate::journal::{Journal, JournalError};
 use crate::logging::Secrets;
+use crate::metrics::Metrics;
 use crate::network::{NetworkError, Networks, Setup, Slots};
 use crate::registry::{LoginError, Logins};
+use crate::room::{Keep, Need, Place};
 use crate::session::{EnrolError, Session, Start, establish};
+use crate::spot;
 use crate::stdout::StandardOutput;
+use crate::supervisor::{CareSettings, Settings};
 use crate::token::{CredentialsError, PoolCredentials};
 use crate::tool::{KeyFileError, Keys, ProviderCache, Tools};
 use crate::workspace::{BinaryStore, DataDir, DirsError, Owner};
@@ -90,6 +95,17 @@ pub enum StartError {
     /// The journal.
     #[error("the journal can't be used")]
     Journal(#[from] JournalError),
+    /// The list of pulled images.
+    #[error("the list of pulled images in `{path}` can't be read")]
+    Ledger {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Spot notices.
+    #[error("AWS_EC2_METADATA_SERVICE_ENDPOINT (for GANTRY_SPOT_NOTICE)")]
+    Spot(#[source] ClientError),
     /// CAs for git.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -127,6 +143,8 @@ impl StartError {
 pub struct Ready {
     /// The means of this host.
     pub host: Arc<Host>,
+    /// What the supervisor is told besides.
+    pub settings: Settings,
     /// Holds the data directory's lock.
     pub own: OwnDir,
 }
@@ -155,9 +173,12 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let data = DataDir::open(&config.data_dir, owner)?;
     let (session, journal) = join(&config, &credentials, &own).await?;
     let networks = networks(&config, &engine, &journal).await?;
+    let (metrics, ledger) = (Metrics::default(), ledger(&config)?);
+    let settings = settings(&config, &about_engine)?;
+    let images = images(&engine, &about_engine, &session, logins, config.images.pull);
+    let images = images.hiding_logins(secrets.clone());
     let host = Host {
-        images: images(&engine, &about_engine, &session, logins, config.images.pull)
-            .hiding_logins(secrets.clone()),
+        images: images.noting(ledger.clone(), metrics.clone()),
         policy: policy(&config),
         networks,
         standbys: Standbys::new(config.standby, config.capacity),
@@ -186,6 +207,9 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         disk: config.containers.limits.disk,
         times: config.times,
         keep_containers: config.keep_containers,
+        breaker: Breaker::default(),
+        metrics,
+        ledger,
     };
     // The engine's own runtime on this very host has nothing to prove: the first run would take no longer to tell.
     if host.policy.runtime.is_some() || host.engine.socket().is_none() {
@@ -193,8 +217,51 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     }
     Ok(Ready {
         host: Arc::new(host),
+        settings,
         own,
     })
+}
+
+fn settings(config: &Config, engine: &EngineInfo) -> Result<Settings, StartError> {
+    let spot = match &config.spot {
+        Some(endpoint) => Some(spot::watch(endpoint.clone()).map_err(StartError::Spot)?),
+        None => None,
+    };
+    let times = config.times;
+    Ok(Settings {
+        capacity: config.capacity,
+        spot,
+        care: CareSettings {
+            places: places(config, engine),
+            need: Need {
+                bytes: config.room.min_free,
+            },
+            keep: Keep {
+                images: config.room.keep_images,
+                ended_containers: config.keep_containers,
+                run: times.run + times.grace.max(times.apply_grace),
+            },
+        },
+    })
+}
+
+/// The data directory, and the engine's own where that is on this host.
+fn places(config: &Config, engine: &EngineInfo) -> Vec<Place> {
+    let mut places = vec![Place {
+        name: "data",
+        path: config.data_dir.clone(),
+    }];
+    let local = config
+        .docker_host
+        .as_deref()
+        .is_none_or(|host| host.starts_with("unix:"));
+    if local && engine.root_dir.is_dir() {
+        places.push(Place {
+            name: "engine",
+            path: engine.root_dir.clone(),
+        });
+    }
+    places
 }
 
 async fn engine(address: Option<&str>) -> Result<(Docker, EngineInfo), EngineError> {
@@ -247,6 +314,11 @@ fn about(config: &Config) -> About {
             .into_owned(),
         metadata: config.metadata.clone(),
     }
+}
+
+fn ledger(config: &Config) -> Result<Ledger, StartError> {
+    let path = config.data_dir.clone();
+    Ledger::open(&path).map_err(|source| StartError::Ledger { path, source })
 }
 
 fn images(

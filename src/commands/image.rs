@@ -176,6 +176,7 @@ fn end(error: &ImageError) -> End {
         | ImageError::Volume { .. } => End::Refused(why),
         ImageError::Login { .. }
         | ImageError::Engine { .. }
+        | ImageError::Ledger { .. }
         | ImageError::Unpinnable { .. }
         | ImageError::OtherDigest { .. } => End::Unknown(why),
     }

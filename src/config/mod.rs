@@ -79,8 +79,8 @@ pub struct Config {
     pub health: Option<Listen>,
     /// Where traces go.
     pub otlp: Option<Url>,
-    /// Ask for spot interruption notices.
-    pub spot: bool,
+    /// The EC2 metadata service to ask for spot interruption notices, when that is wanted.
+    pub spot: Option<Url>,
     /// Keep ended containers for inspection.
     pub keep_containers: bool,
 }
@@ -231,7 +231,7 @@ impl Config {
             },
             health: read.listen(var::HEALTH),
             otlp: read.url(var::OTLP),
-            spot: read.flag(var::SPOT),
+            spot: read.spot(),
             keep_containers: read.flag(var::KEEP),
         };
         read.check_together(&config);

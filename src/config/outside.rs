@@ -17,6 +17,9 @@ use super::parse::Reader;
 use super::variables as var;
 use crate::tool::Mirror;
 
+/// Where EC2 tells an instance about itself.
+const EC2_METADATA: &str = "http://169.254.169.254";
+
 /// The proxies of the environment, for programs that the launcher starts; its own client reads them itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
@@ -156,6 +159,13 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    pub(super) fn spot(&mut self) -> Option<Url> {
+        let service = self.url(var::IMDS);
+        let default = || Url::parse(EC2_METADATA).expect("invariant: a URL");
+        self.flag(var::SPOT)
+            .then(|| service.unwrap_or_else(default))
     }
 
     pub(super) fn tool_mirror(&mut self) -> Mirror {

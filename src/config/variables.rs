@@ -193,7 +193,9 @@ variables! {
     OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT", Host, "",
         "Base URL of an OpenTelemetry collector (OTLP over HTTP, protobuf). When set, a trace of each run with its stages goes there.";
     SPOT = "GANTRY_SPOT_NOTICE", Host, "false",
-        "`true` asks the EC2 metadata service every 5 s whether this spot instance is to be interrupted, and drains when it is.";
+        "`true` asks the EC2 metadata service every 5 s whether this spot instance is to be interrupted. When it is, no run is taken any more, and 30 s before the end runs that change nothing yet are stopped; an apply goes on.";
+    IMDS = "AWS_EC2_METADATA_SERVICE_ENDPOINT", Host, "http://169.254.169.254",
+        "Base URL of the EC2 metadata service, as AWS' own clients read it.";
     KEEP = "GANTRY_KEEP_CONTAINERS", Host, "false",
         "`true` keeps ended containers for inspection; never set it in production.";
     LOG = "GANTRY_LOG", Host, "info",

@@ -27,6 +27,22 @@ impl EngineError {
         &self.kind
     }
 
+    /// Whether the engine failed, rather than said no.
+    pub fn is_the_engines_fault(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unreachable { .. }
+            | ErrorKind::Timeout { .. }
+            | ErrorKind::Garbled { .. } => true,
+            ErrorKind::Refused { status, .. } => status >= 500,
+            ErrorKind::Address { .. }
+            | ErrorKind::TooOld { .. }
+            | ErrorKind::NotFound { .. }
+            | ErrorKind::Unauthorized { .. }
+            | ErrorKind::Conflict { .. }
+            | ErrorKind::BadPlatform { .. } => false,
+        }
+    }
+
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(

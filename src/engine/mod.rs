@@ -18,15 +18,19 @@
 //!   function with a table test.
 //! - Clones are cheap and share the connection; all methods take `&self` and may run concurrently.
 
+mod breaker;
 pub mod docker;
 mod error;
 mod network;
 mod spec;
+mod tally;
 
+pub use breaker::{Breaker, Circuit, Until};
 pub use docker::Docker;
 pub use error::{EngineError, ErrorKind};
 pub use network::{ListedNetwork, NetworkSpec, NetworkView};
 pub use spec::{Access, ContainerSpec, Limits, LogDriver, Mount, RootFs, Tmpfs};
+pub use tally::Tally;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -111,8 +115,25 @@ pub struct Listed {
     pub labels: BTreeMap<String, String>,
     /// Whether its root process runs.
     pub running: bool,
+    /// When it was made, in Unix seconds.
+    pub created: i64,
     /// Names of the networks that it is in.
     pub networks: Vec<String>,
+}
+
+#[cfg(test)]
+impl Listed {
+    /// A row without an engine, for tests of what judges rows.
+    pub(crate) fn for_tests(name: &str) -> Self {
+        Self {
+            id: ContainerId("0".repeat(64)),
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            running: true,
+            created: 0,
+            networks: Vec::new(),
+        }
+    }
 }
 
 /// Operating system and processor, as images name them (`linux`, `amd64`).

@@ -26,6 +26,16 @@ pub enum ImageError {
         /// Why.
         source: EngineError,
     },
+    /// What is pulled has to be written down first, so that it can be removed one day.
+    #[error(
+        "image `{image}` can't be pulled: the data directory takes no note of it; free space there (GANTRY_MIN_FREE_DISK_MB)"
+    )]
+    Ledger {
+        /// The image in full.
+        image: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The registry's answer is not a digest that can be pinned.
     #[error("the registry resolved image `{image}` to `{answer}`, which is not a SHA-256 digest")]
     Unpinnable {

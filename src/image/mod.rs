@@ -8,6 +8,7 @@
 mod admit;
 mod allowlist;
 mod error;
+mod ledger;
 mod policy;
 mod progress;
 mod pull;
@@ -17,6 +18,7 @@ mod reference;
 pub use admit::{AdmittedReference, Refusal};
 pub use allowlist::{Allowlist, InvalidEntry};
 pub use error::ImageError;
+pub use ledger::Ledger;
 pub use policy::PullPolicy;
 pub use pull::Images;
 pub use pulled::{PulledImage, ResolvedImage};

@@ -11,12 +11,14 @@ use gantry_protocol::Digest;
 
 use super::admit::AdmittedReference;
 use super::error::ImageError;
+use super::ledger::Ledger;
 use super::policy::PullPolicy;
 use super::progress::{Progress, megabytes, seconds};
 use super::pulled::{PulledImage, ResolvedImage};
 use super::reference::Reference;
 use crate::engine::{Docker, EngineError, ErrorKind, ImageView, Platform, RegistryAuth, Resolved};
 use crate::logging::Secrets;
+use crate::metrics::Metrics;
 use crate::registry::{Login, Logins};
 
 /// Files that tell which accounts an image has.
@@ -36,6 +38,8 @@ pub struct Images {
     logins: Logins,
     secrets: Secrets,
     policy: PullPolicy,
+    /// Where pulls are noted, by a launcher that may have to remove them.
+    notes: Option<(Ledger, Metrics)>,
     gates: Mutex<HashMap<String, Weak<Gate>>>,
     /// `/etc/passwd` and `/etc/group` by image, which can't change under a digest.
     accounts: Mutex<HashMap<String, BTreeMap<String, Vec<u8>>>>,
@@ -57,9 +61,21 @@ impl Images {
             logins,
             secrets: Secrets::default(),
             policy,
+            notes: None,
             gates: Mutex::default(),
             accounts: Mutex::default(),
         }
+    }
+
+    /// Notes every pull and every use from here on.
+    pub fn noting(mut self, ledger: Ledger, metrics: Metrics) -> Self {
+        self.notes = Some((ledger, metrics));
+        self
+    }
+
+    /// Labels of containers that nothing is run in.
+    pub fn helper_labels(&self) -> &BTreeMap<String, String> {
+        &self.labels
     }
 
     /// Keeps logins out of the log of `secrets`.
@@ -164,9 +180,15 @@ impl Images {
             (PullPolicy::Never, _) | (PullPolicy::IfNotPresent, true) => {}
             (PullPolicy::Always, true) if fresh => {}
             (PullPolicy::IfNotPresent, false) | (PullPolicy::Always, _) => {
+                if !present {
+                    self.note_pull(&resolved, &by_digest)?;
+                }
                 self.fetch(&resolved, &by_digest, limit, say).await?;
                 *last = Some(Instant::now());
             }
+        }
+        if let Some((ledger, _)) = &self.notes {
+            ledger.used(&by_digest);
         }
         let failed = |source| failed(&resolved.reference, &resolved.login, source);
         let found = self.engine.image(&by_digest).await.map_err(failed)?;
@@ -176,6 +198,18 @@ impl Images {
         }
         let accounts = self.accounts_of(&by_digest).await.map_err(failed)?;
         Ok(pulled(resolved, found, accounts))
+    }
+
+    /// Noted before it is pulled: a pull that is cut leaves layers that are ours all the same.
+    fn note_pull(&self, resolved: &ResolvedImage, by_digest: &str) -> Result<(), ImageError> {
+        let Some((ledger, _)) = &self.notes else {
+            return Ok(());
+        };
+        let noted = ledger.pulling(by_digest);
+        noted.map_err(|source| ImageError::Ledger {
+            image: resolved.reference.to_string(),
+            source,
+        })
     }
 
     async fn login(&self, reference: &Reference) -> Result<Login, ImageError> {
@@ -241,6 +275,9 @@ impl Images {
             fetched => fetched?,
         }
         if let Ok(found) = self.engine.image(by_digest).await {
+            if let Some((_, metrics)) = &self.notes {
+                metrics.pulled(found.size);
+            }
             let (size, took) = (megabytes(found.size), seconds(began.elapsed()));
             say(format!(
                 "pulled image {reference} in {took}, {size} on disk"

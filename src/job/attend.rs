@@ -22,6 +22,7 @@ use super::{Halt, Job, StopReason};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
 use crate::journal::{GrantRecord, Progress, SessionRecord, Started};
 use crate::link::{Event, Link};
+use crate::quiet::Quiet;
 use crate::report::Chain;
 use crate::session::CallError;
 use crate::workspace::SpoolReader;
@@ -347,6 +348,11 @@ impl<'a> Attendance<'a> {
         match reason {
             None => {}
             Some(StopReason::Lost) => self.lose(CallError::lost()),
+            // What may have begun to change the world uses every second that is left.
+            Some(reason @ StopReason::HostGoes) if self.started.has_any_grant() => {
+                let line = format!("Going on although {}.", reason.sentence());
+                self.job.shipper.narrator().say(line);
+            }
             Some(reason) => self.interrupt(EndedByUs::Stopped(reason.sentence())),
         }
     }
@@ -447,7 +453,7 @@ impl<'a> Attendance<'a> {
 
 /// Waits for a container's end across restarts of the engine.
 async fn wait(engine: &Docker, container: &ContainerId) -> Exit {
-    let mut backoff = crate::backoff::Backoff::default();
+    let (mut backoff, mut quiet) = (crate::backoff::Backoff::default(), Quiet::default());
     loop {
         let error: EngineError = match engine.wait(container).await {
             Ok(exit) => return exit,
@@ -467,8 +473,10 @@ async fn wait(engine: &Docker, container: &ContainerId) -> Exit {
                 finished_at: String::new(),
             };
         }
-        let pause = backoff.wait();
-        warn!(error = %Chain(&error), "waiting for the container; trying again");
-        tokio::time::sleep(pause).await;
+        let error = Chain(&error).to_string();
+        if let Some(unsaid) = quiet.due(&error) {
+            warn!(%error, unsaid, "waiting for the container; trying again");
+        }
+        tokio::time::sleep(backoff.wait()).await;
     }
 }

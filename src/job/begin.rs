@@ -19,9 +19,10 @@ use super::vessel::{Launched, account_files, launch, spec, timed};
 use super::worker_binary::Worker;
 use super::{Halt, Job, ending};
 use crate::backoff::Backoff;
-use crate::engine::{ContainerId, ContainerSpec, ContainerStatus};
+use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, EngineError};
 use crate::journal::{Progress, Started};
 use crate::link::{self, Expect};
+use crate::quiet::Quiet;
 use crate::workspace::RunDirs;
 
 /// An engine that is away for longer than this fails the runs that wait for it.
@@ -51,7 +52,7 @@ impl Job {
     /// has happened before its worker has an order, so all of it can be done again.
     pub(super) async fn begin(&mut self, run: OpenedRun) -> Result<RunResult, Halt> {
         let began = Instant::now();
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut quiet) = (Backoff::default(), Quiet::default());
         loop {
             let why = match self.begin_once(&run).await {
                 Err(Halt::Away(gate, why)) if began.elapsed() > PATIENCE || self.has_order() => {
@@ -60,12 +61,25 @@ impl Job {
                 Err(Halt::Away(_, why)) => why,
                 ended => return ended,
             };
-            warn!(%why, "the container engine is away; beginning again");
-            let narrator = self.shipper.narrator();
-            narrator.say("The container engine is away; beginning again when it is back.");
+            self.host.breaker.failed(&why);
+            if let Some(unsaid) = quiet.due(&why) {
+                warn!(%why, unsaid, "the container engine is away; beginning again");
+                let narrator = self.shipper.narrator();
+                narrator.say("The container engine is away; beginning again when it is back.");
+            }
             self.unless_stopped(tokio::time::sleep(backoff.wait()))
                 .await?;
         }
+    }
+
+    /// A start that the engine spoiled counts against it; one that it did not answer to is counted by who
+    /// waits for it.
+    fn engine_failed(&self, error: &EngineError) -> Halt {
+        let halt = refused(Gate::Container, error);
+        if let (Halt::Refused(_, why), true) = (&halt, error.is_the_engines_fault()) {
+            self.host.breaker.failed(why);
+        }
+        halt
     }
 
     fn has_order(&self) -> bool {
@@ -80,8 +94,9 @@ impl Job {
             // Its worker never got an order: the journal would know a session.
             let removed = self.host.engine.remove(&left.id).await;
             removed.map_err(|error| refused(Gate::Container, &error))?;
-            self.host.networks.release(&self.container_name());
         }
+        // Also of a try that failed before there was one.
+        self.host.networks.release(&self.container_name());
         self.entry.container = None;
         let mut laps = Laps::start();
         let placed = self.place(run, &mut laps).await?;
@@ -104,7 +119,7 @@ impl Job {
         let facts = self.spool(&dirs, &link)?;
         link.handle.assign(order);
         laps.lap("beside");
-        laps.log();
+        laps.log(&self.host.metrics);
         self.attend(run, container, link, facts, started).await
     }
 
@@ -170,7 +185,8 @@ impl Job {
         let (launched, (filled, fill_time)) = tokio::join!(launched, filled);
         laps.add("workspace", fill_time);
         let order = filled?;
-        let launched = launched.map_err(|error| refused(Gate::Container, &error))?;
+        let launched = launched.map_err(|error| self.engine_failed(&error))?;
+        self.host.breaker.worked();
         laps.add("create", launched.create);
         laps.add("start", launched.start);
         self.check_stop()?;

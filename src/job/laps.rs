@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
+use crate::metrics::Metrics;
+
 /// Collects the time since the lap before under each gate's name.
 #[derive(Debug)]
 pub(super) struct Laps {
@@ -32,8 +34,11 @@ impl Laps {
         self.laps.push((gate, time));
     }
 
-    /// Logs every lap in microseconds.
-    pub(super) fn log(&self) {
+    /// Logs every lap in microseconds, and counts it.
+    pub(super) fn log(&self, metrics: &Metrics) {
+        for (gate, time) in &self.laps {
+            metrics.stage(gate, *time);
+        }
         let laps: Vec<_> = self
             .laps
             .iter()

@@ -33,8 +33,10 @@ use std::sync::Arc;
 use gantry_protocol::control::run::{FailReason, Gate, Outcome, RunResult};
 use gantry_protocol::crypto::{EdPublic, PoolKey};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{Instrument, error, info, info_span, warn};
 
+pub use crate::room::container_of;
 pub use canary::{CanaryError, prove};
 pub use gates::{Accepted, accept};
 pub use order::HostOrder;
@@ -46,15 +48,16 @@ pub use worker_binary::{WorkerBinaries, WorkerError};
 
 use secrets::RunSecrets;
 
-use crate::container::{ExtraMounts, HostPolicy, LABEL_LAUNCHER, container_name};
-use crate::engine::Docker;
-use crate::image::{Allowlist, Images};
+use crate::container::{ExtraMounts, HostPolicy};
+use crate::engine::{Breaker, Docker};
+use crate::image::{Allowlist, Images, Ledger};
 use crate::journal::{Entry, Journal, JournalError, Progress};
 use crate::logging::Secrets;
+use crate::metrics::{Ended, Metrics};
 use crate::network::Networks;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
-use crate::ship::Shipper;
+use crate::ship::{Shipper, Store};
 use crate::source::Fetcher;
 use crate::stdout::StandardOutput;
 use crate::tool::{ProviderCache, Tools};
@@ -110,6 +113,19 @@ pub struct Host {
     pub times: Times,
     /// Keep ended containers.
     pub keep_containers: bool,
+    /// What is thought of the engine.
+    pub breaker: Breaker,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Images that were pulled here.
+    pub ledger: Ledger,
+}
+
+impl Host {
+    /// Whether a container without a lease is in use all the same: one that waits for its run.
+    pub fn spares(&self, container: &str) -> bool {
+        standby::is_name(container)
+    }
 }
 
 impl std::fmt::Debug for Host {
@@ -125,6 +141,8 @@ pub enum StopReason {
     Person(String),
     /// This launcher was told twice to stop.
     Shutdown,
+    /// The instance that this launcher is on is about to be taken away.
+    HostGoes,
     /// The server says that the lease is no longer ours.
     Lost,
 }
@@ -135,6 +153,9 @@ impl StopReason {
             Self::Person(note) if note.is_empty() => "a person stopped the run".to_owned(),
             Self::Person(note) => format!("a person stopped the run: {note}"),
             Self::Shutdown => "the launcher was told to stop at once".to_owned(),
+            Self::HostGoes => {
+                "the cloud takes the launcher's instance away in less than 30 s".to_owned()
+            }
             Self::Lost => "the server gave the run to another launcher or ended it".to_owned(),
         }
     }
@@ -195,7 +216,7 @@ pub async fn run(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault>
 }
 
 async fn drive(host: Arc<Host>, mut entry: Entry, stop: Stop) -> Result<(), Fault> {
-    let mut _ticket = None;
+    let (mut _ticket, since) = (None, Instant::now());
     let ended = match entry.progress.clone() {
         Progress::Ended { result } => Ok(*result),
         Progress::Accepted | Progress::Started(_) => {
@@ -206,8 +227,13 @@ async fn drive(host: Arc<Host>, mut entry: Entry, stop: Stop) -> Result<(), Faul
         }
     };
     match ended {
-        Ok(result) => report(&host, entry, result).await,
+        Ok(result) => {
+            host.metrics
+                .run_ended(counted(&result.outcome), since.elapsed());
+            report(&host, entry, result).await
+        }
         Err(Halt::Lost(why)) => {
+            host.metrics.run_ended(Ended::Lost, since.elapsed());
             warn!(error = %Chain(&why), "the lease is no longer ours; nothing is reported");
             clear(&host, &entry).await
         }
@@ -242,7 +268,13 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Worked {
     let _hidden = host.secrets.hide(secrets.values());
     let records = host.output.as_ref();
     let records = records.map(|output| output.run(entry.lease.run, &opened.payload().stack));
-    let shipper = Shipper::start(host.session.clone(), entry.lease, secrets.mask(), records);
+    let store = Store {
+        session: host.session.clone(),
+        lease: entry.lease,
+        records,
+        metrics: host.metrics.clone(),
+    };
+    let shipper = Shipper::start(store, secrets.mask());
     if let (Progress::Accepted, Some(warning)) = (&entry.progress, secrets.warning()) {
         shipper.narrator().say(warning);
     }
@@ -328,6 +360,16 @@ fn plain(outcome: Outcome) -> RunResult {
     }
 }
 
+fn counted(outcome: &Outcome) -> Ended {
+    match outcome {
+        Outcome::Succeeded => Ended::Succeeded,
+        Outcome::Parked { .. } => Ended::Parked,
+        Outcome::Refused { .. } => Ended::Refused,
+        Outcome::Failed { .. } => Ended::Failed,
+        Outcome::Stopped { .. } => Ended::Stopped,
+    }
+}
+
 fn closing_line(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded => "Done.".to_owned(),
@@ -364,32 +406,6 @@ async fn clear(host: &Host, entry: &Entry) -> Result<(), Fault> {
     }
     let until = entry.expires + gantry_protocol::control::envelope::CLOCK_ALLOWANCE;
     Ok(host.journal.end(lease, until)?)
-}
-
-/// The name of a lease's container: that of the one that waited for it, or the lease's own.
-pub fn container_of(entry: &Entry) -> String {
-    let own = || container_name(entry.lease.run, entry.lease.attempt);
-    entry.container.clone().unwrap_or_else(own)
-}
-
-/// Names of containers that carry this launcher's label and belong to none of `entries`.
-pub async fn strangers(host: &Host, entries: &[Entry]) -> Vec<String> {
-    let launcher = host.session.launcher();
-    let known: Vec<_> = entries.iter().map(container_of).collect();
-    match host
-        .engine
-        .list(LABEL_LAUNCHER, &launcher.to_string())
-        .await
-    {
-        Ok(listed) => {
-            let names = listed.into_iter().map(|row| row.name);
-            names.filter(|name| !known.contains(name)).collect()
-        }
-        Err(error) => {
-            warn!(error = %Chain(&error), "containers can't be listed");
-            Vec::new()
-        }
-    }
 }
 
 #[cfg(test)]

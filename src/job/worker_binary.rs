@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::durable;
+use crate::journal::{Journal, Progress};
 use crate::report::Chain;
 use crate::session::{CallError, Session};
 use crate::workspace::{BinaryStore, StoreError};
@@ -164,6 +165,29 @@ impl WorkerBinaries {
                 }
                 None => Err(WorkerError::None(error)),
             },
+        }
+    }
+
+    /// Removes executables that no lease needs: the newest that ran stays, and the one before it.
+    pub async fn sweep(&self, journal: &Journal) {
+        let _alone = self.fetching.lock().await;
+        let kept = journal.entries().map(|entries| {
+            let used = entries
+                .into_iter()
+                .filter_map(|entry| match entry.progress {
+                    Progress::Started(started) => Some(started.worker),
+                    Progress::Accepted | Progress::Ended { .. } => None,
+                });
+            used.chain(self.newest().ok().flatten().map(|newest| newest.sha256))
+                .collect::<Vec<_>>()
+        });
+        match kept.map(|kept| self.store.sweep(&kept)) {
+            Ok(Ok(0)) => {}
+            Ok(Ok(removed)) => info!(removed, "worker executables that nothing uses removed"),
+            Ok(Err(error)) => {
+                warn!(error = %Chain(&error), "old worker executables can't be removed")
+            }
+            Err(error) => warn!(error = %Chain(&error), "old worker executables stay"),
         }
     }
 

@@ -19,6 +19,7 @@ use tracing::warn;
 
 use super::{CallError, Session};
 use crate::backoff::Backoff;
+use crate::quiet::Quiet;
 use crate::report::Chain;
 
 /// Answer of the managed-state endpoint, in the terms of Terraform's `http` backend.
@@ -302,13 +303,15 @@ impl Session {
     where
         F: Future<Output = Asked<T>>,
     {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut quiet) = (Backoff::default(), Quiet::default());
         loop {
             match ask().await {
                 Err(error) if error.is_passing() => {
-                    let wait = backoff.wait();
-                    warn!(error = %Chain(&error), wait_ms = wait.as_millis() as u64, "asking again");
-                    tokio::time::sleep(wait).await;
+                    let error = Chain(&error).to_string();
+                    if let Some(unsaid) = quiet.due(&error) {
+                        warn!(%error, unsaid, "asking again");
+                    }
+                    tokio::time::sleep(backoff.wait()).await;
                 }
                 answer => return answer,
             }

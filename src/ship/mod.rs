@@ -24,6 +24,7 @@ use section::{Section, Stepped};
 
 use crate::link;
 use crate::mask::Mask;
+use crate::metrics::Metrics;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
 use crate::stdout::RunRecords;
@@ -57,20 +58,11 @@ pub struct Shipper {
 }
 
 impl Shipper {
-    /// Starts shipping for a lease; what is stored goes to `records` too.
-    pub fn start(
-        session: Arc<Session>,
-        lease: Lease,
-        mask: Mask,
-        records: Option<RunRecords>,
-    ) -> Self {
+    /// Starts shipping for a lease.
+    pub fn start(store: Store, mask: Mask) -> Self {
         let (commands, receiver) = mpsc::unbounded_channel();
         let work = Work {
-            store: Store {
-                session,
-                lease,
-                records,
-            },
+            store,
             mask,
             commands: receiver,
             own: None,
@@ -133,10 +125,15 @@ impl Shipper {
 }
 
 /// Where ranges go.
-struct Store {
-    session: Arc<Session>,
-    lease: Lease,
-    records: Option<RunRecords>,
+pub struct Store {
+    /// The server.
+    pub session: Arc<Session>,
+    /// Whose log it is.
+    pub lease: Lease,
+    /// What is stored goes there too.
+    pub records: Option<RunRecords>,
+    /// What is stored is counted.
+    pub metrics: Metrics,
 }
 
 impl Store {
@@ -158,6 +155,7 @@ impl Store {
         if let Some(records) = &mut self.records {
             records.take(section, range, &masked);
         }
+        self.metrics.log_shipped(range.1 - range.0);
         Ok(stored.offset)
     }
 

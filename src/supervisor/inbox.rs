@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_protocol::control::inbox::{Message, Poll};
+use gantry_protocol::control::inbox::{Condition, Message, Poll};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::backoff::Backoff;
+use crate::metrics::Metrics;
+use crate::quiet::Quiet;
 use crate::report::Chain;
 use crate::session::Session;
 
@@ -23,14 +25,24 @@ const LEAVE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Wish {
     free_slots: u32,
+    condition: Option<Condition>,
     acknowledge: BTreeSet<u64>,
+}
+
+/// What comes from the server.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// It answered for the first time.
+    Answer,
+    /// A message.
+    Message(Box<Message>),
 }
 
 /// The polling task and the way to it.
 #[derive(Debug)]
 pub(super) struct Inbox {
     wish: watch::Sender<Wish>,
-    messages: mpsc::Receiver<Message>,
+    heard: mpsc::Receiver<Heard>,
     task: JoinHandle<()>,
 }
 
@@ -41,27 +53,28 @@ impl Drop for Inbox {
 }
 
 impl Inbox {
-    pub(super) fn start(session: Arc<Session>) -> Self {
+    pub(super) fn start(session: Arc<Session>, metrics: Metrics) -> Self {
         let (wish, wishes) = watch::channel(Wish::default());
-        let (sender, messages) = mpsc::channel(1);
+        let (sender, heard) = mpsc::channel(1);
         let poller = Poller {
             session,
+            metrics,
             wishes,
             sender,
             told: wish.clone(),
         };
         Self {
             wish,
-            messages,
+            heard,
             task: tokio::spawn(poller.run()),
         }
     }
 
-    /// How many runs would be taken now. A change cuts a waiting poll short.
-    pub(super) fn free_slots(&self, slots: u32) {
+    /// How many runs would be taken now, and why none. A change cuts a waiting poll short.
+    pub(super) fn offer(&self, slots: u32, condition: Option<Condition>) {
         self.wish.send_if_modified(|wish| {
-            let changed = wish.free_slots != slots;
-            wish.free_slots = slots;
+            let changed = (wish.free_slots, &wish.condition) != (slots, &condition);
+            (wish.free_slots, wish.condition) = (slots, condition);
             changed
         });
     }
@@ -81,6 +94,7 @@ impl Inbox {
             acknowledge,
             free_slots: 0,
             wait_seconds: 0,
+            condition: None,
         };
         match tokio::time::timeout(LEAVE, session.poll(&poll)).await {
             Ok(Ok(_)) => {}
@@ -91,9 +105,9 @@ impl Inbox {
         }
     }
 
-    /// The next message.
-    pub(super) async fn next(&mut self) -> Message {
-        self.messages
+    /// What comes next.
+    pub(super) async fn next(&mut self) -> Heard {
+        self.heard
             .recv()
             .await
             .expect("invariant: the poller lives as long as the inbox")
@@ -102,20 +116,24 @@ impl Inbox {
 
 struct Poller {
     session: Arc<Session>,
+    metrics: Metrics,
     wishes: watch::Receiver<Wish>,
     told: watch::Sender<Wish>,
-    sender: mpsc::Sender<Message>,
+    sender: mpsc::Sender<Heard>,
 }
 
 impl Poller {
     async fn run(mut self) {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut quiet) = (Backoff::default(), Quiet::default());
+        // The first answer says that the launcher is there for its pool: it is not waited for.
+        let mut answered = false;
         loop {
             let wish = self.wishes.borrow_and_update().clone();
             let poll = Poll {
                 acknowledge: wish.acknowledge.iter().copied().collect(),
                 free_slots: wish.free_slots,
-                wait_seconds: WAIT,
+                wait_seconds: if answered { WAIT } else { 0 },
+                condition: wish.condition.clone(),
             };
             let answer = tokio::select! {
                 answer = self.session.poll(&poll) => answer,
@@ -128,14 +146,24 @@ impl Poller {
             match answer {
                 Ok(batch) => {
                     backoff.reset();
+                    quiet.over();
                     self.acknowledged(&wish);
+                    if !std::mem::replace(&mut answered, true)
+                        && self.sender.send(Heard::Answer).await.is_err()
+                    {
+                        return;
+                    }
                     if !self.deliver(batch.messages).await {
                         return;
                     }
                 }
                 Err(error) => {
+                    self.metrics.inbox_error();
                     let wait = backoff.wait();
-                    warn!(error = %Chain(&error), wait_ms = wait.as_millis() as u64, "the inbox can't be read; trying again");
+                    let error = Chain(&error).to_string();
+                    if let Some(unsaid) = quiet.due(&error) {
+                        warn!(%error, unsaid, "the inbox can't be read; trying again");
+                    }
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -153,6 +181,7 @@ impl Poller {
 
     async fn deliver(&mut self, messages: Vec<Message>) -> bool {
         for message in messages {
+            let message = Heard::Message(Box::new(message));
             if self.sender.send(message).await.is_err() {
                 return false;
             }

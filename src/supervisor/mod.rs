@@ -1,11 +1,18 @@
-//! All leases of this launcher: intake, renewal, stopping.
+//! All leases of this launcher: intake, renewal, stopping; and whether the host may take more.
 //!
 //! Takes inbox messages, ends of leases and signals. Gives the reason to exit. The loop only collects;
 //! [`State`] decides synchronously and the effects are performed afterwards. Never: a message
 //! acknowledged before it is journaled, a lease taken over capacity, a container touched when fenced.
 
+mod care;
 mod inbox;
+mod pause;
+mod pulse;
 mod state;
+
+pub use care::CareSettings;
+pub use pause::Pause;
+pub use pulse::{Pulse, Watched};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +21,23 @@ use std::time::Duration;
 use gantry_protocol::control::ProblemCode;
 use gantry_protocol::control::inbox::{Content, Message};
 use gantry_protocol::control::run::{Gate, Lease, Outcome, Renewed, RunResult};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::engine::Circuit;
 use crate::exit::Exit;
 use crate::job::{self, Accepted, Fault, Host, StopReason};
 use crate::journal::{Entry, JournalError};
+use crate::notify::{Notifier, Seen};
+use crate::quiet::Quiet;
 use crate::report::Chain;
 use crate::session::CallError;
 use crate::shutdown::{Signals, Urgency};
-use inbox::Inbox;
+use crate::spot::Notice;
+use care::{Care, Looked};
+use inbox::{Heard, Inbox};
 use state::{Effect, State};
 
 /// A lease whose journal can't be written is taken up again after this long.
@@ -33,8 +46,22 @@ const FAULT_PAUSE: Duration = Duration::from_secs(5);
 /// After a message that could not be journaled, the next is looked at this much later.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Ended leases are forgotten this often.
-const HOUSEKEEPING: Duration = Duration::from_secs(600);
+/// Room and engine are looked at this often.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Before a spot instance goes, what changes nothing yet is stopped this much ahead.
+const BEFORE_SPOT: Duration = Duration::from_secs(30);
+
+/// What a supervisor is told besides the host.
+#[derive(Debug)]
+pub struct Settings {
+    /// Leases at a time.
+    pub capacity: u32,
+    /// Room and leftovers.
+    pub care: CareSettings,
+    /// Spot notices, when they are asked for.
+    pub spot: Option<mpsc::Receiver<Notice>>,
+}
 
 /// Runs leases until there is a reason to exit.
 pub struct Supervisor {
@@ -45,20 +72,38 @@ pub struct Supervisor {
     jobs: JoinSet<(Lease, Result<(), Fault>)>,
     /// At most one: a server that is silent must not hold up signals and ends.
     renewal: JoinSet<Result<Renewed, CallError>>,
+    unrenewed: Quiet,
+    care: Care,
+    spot: Option<mpsc::Receiver<Notice>>,
+    /// When what changes nothing yet is stopped, because the instance goes.
+    leave_spot: Option<Instant>,
+    notifier: Notifier,
+    pulse: watch::Sender<Pulse>,
 }
 
 impl Supervisor {
-    /// For `capacity` leases at a time.
-    pub fn new(host: Arc<Host>, capacity: u32) -> Self {
-        let inbox = Inbox::start(host.session.clone());
+    /// For the host's leases.
+    pub fn new(host: Arc<Host>, settings: Settings) -> Self {
+        let inbox = Inbox::start(host.session.clone(), host.metrics.clone());
         Self {
-            host,
-            state: State::new(capacity),
+            state: State::new(settings.capacity),
             inbox,
             stops: BTreeMap::new(),
             jobs: JoinSet::new(),
             renewal: JoinSet::new(),
+            unrenewed: Quiet::default(),
+            care: Care::new(host.clone(), settings.care),
+            spot: settings.spot,
+            leave_spot: None,
+            notifier: Notifier::of_this_process(),
+            pulse: watch::Sender::new(Pulse::first(settings.capacity)),
+            host,
         }
+    }
+
+    /// What others may know, turn by turn.
+    pub fn watch(&self) -> Watched {
+        self.pulse.subscribe()
     }
 
     /// Takes up what an earlier process left, then runs until there is a reason to exit.
@@ -68,7 +113,6 @@ impl Supervisor {
     pub async fn run(mut self, mut signals: Signals) -> Result<Exit, JournalError> {
         let entries = self.host.journal.entries()?;
         job::sweep(&self.host, &entries).await;
-        self.report_strangers(&entries).await;
         for entry in entries {
             info!(run = %entry.lease.run, attempt = %entry.lease.attempt, "taken up again");
             self.start(entry, Duration::ZERO);
@@ -76,10 +120,11 @@ impl Supervisor {
         let mut keeper = JoinSet::new();
         keeper.spawn(job::keep(self.host.clone()));
         let mut renew = tokio::time::interval(self.host.session.lease() / 3);
-        let mut tidy = tokio::time::interval(HOUSEKEEPING);
+        let mut look = tokio::time::interval(LOOK);
+        let mut beat = tokio::time::interval(self.notifier.beat());
+        let host = self.host.clone();
         loop {
-            self.inbox.free_slots(self.state.free_slots());
-            self.host.standbys.open(self.state.takes_runs());
+            self.turn();
             if let Some(exit) = self.state.exit() {
                 info!(?exit, "ending");
                 if exit != Exit::Left {
@@ -89,14 +134,90 @@ impl Supervisor {
                 return Ok(exit);
             }
             tokio::select! {
-                message = self.inbox.next() => self.on_message(message).await,
+                heard = self.inbox.next() => self.on_heard(heard).await,
                 Some(ended) = self.jobs.join_next() => self.on_end(ended),
                 () = signals.next() => self.on_signal(),
-                code = self.host.session.ended() => return Ok(shut_out(code)),
+                code = host.session.ended() => return Ok(shut_out(code)),
                 _ = renew.tick() => self.renew(),
                 Some(renewed) = self.renewal.join_next() => self.on_renewed(renewed),
-                _ = tidy.tick() => self.tidy(),
+                _ = look.tick() => self.care.look(self.state.is_short()),
+                looked = self.care.looked() => self.on_looked(looked),
+                () = host.breaker.changed() => self.on_engine(),
+                notice = next_notice(&mut self.spot) => self.on_notice(&notice),
+                () = reached(self.leave_spot) => self.on_last_moments(),
+                _ = beat.tick() => {}
             }
+        }
+    }
+
+    /// One turn of the loop: what the server, the service manager and everybody else may know.
+    fn turn(&mut self) {
+        self.care.probe();
+        let (free_slots, pauses) = (self.state.free_slots(), self.state.pauses());
+        let condition = pauses.iter().find_map(Pause::condition);
+        self.inbox.offer(free_slots, condition);
+        self.host.standbys.open(self.state.takes_runs());
+        self.pulse.send_modify(|pulse| {
+            pulse.turned = Instant::now();
+            pulse.runs = self.state.leases().len();
+            pulse.free_slots = free_slots;
+            pulse.pauses = pauses;
+        });
+        let pulse = self.pulse.borrow();
+        self.notifier.turn(&Seen {
+            ready: pulse.answered,
+            stopping: self.state.is_stopping(),
+            status: pulse.line(),
+        });
+    }
+
+    async fn on_heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Answer => self.pulse.send_modify(|pulse| pulse.answered = true),
+            Heard::Message(message) => self.on_message(*message).await,
+        }
+    }
+
+    fn on_looked(&mut self, looked: Looked) {
+        self.care.note(&looked);
+        self.pulse
+            .send_modify(|pulse| pulse.spaces.clone_from(&looked.spaces));
+        let why = looked.shortage.as_ref().map(ToString::to_string);
+        if self.state.room(looked.shortage) {
+            match why {
+                Some(why) => warn!(%why, "no run is taken until there is room again"),
+                None => info!("there is room again; runs are taken"),
+            }
+        }
+    }
+
+    fn on_engine(&mut self) {
+        let circuit = self.host.breaker.circuit();
+        match &circuit {
+            Circuit::Open { why, .. } => {
+                error!(%why, "the container engine misbehaves; no run is taken until it works again");
+            }
+            Circuit::Trying { .. } => {
+                info!("one run at a time is taken, to see whether the engine works")
+            }
+            Circuit::Closed => info!("the container engine works again; runs are taken"),
+        }
+        self.state.engine(circuit);
+    }
+
+    /// The instance goes. What runs is let run for as long as there is.
+    fn on_notice(&mut self, notice: &Notice) {
+        let left = notice.left();
+        warn!(%notice, seconds = left.as_secs(), runs = self.stops.len(), "THIS SPOT INSTANCE IS TO BE INTERRUPTED: no run is taken any more; what can't end in time is cut by EC2");
+        self.state.spot(notice.to_string());
+        self.leave_spot = Some(Instant::now() + left.saturating_sub(BEFORE_SPOT));
+    }
+
+    /// What changes nothing yet is stopped while there is time to say so; an apply goes on to the last.
+    fn on_last_moments(&mut self) {
+        self.leave_spot = None;
+        for stop in self.stops.values() {
+            stop.send_replace(Some(StopReason::HostGoes));
         }
     }
 
@@ -224,36 +345,29 @@ impl Supervisor {
         if leases.is_empty() || !self.renewal.is_empty() {
             return;
         }
-        let session = self.host.session.clone();
-        self.renewal
-            .spawn(async move { session.renew_leases(leases).await });
+        let (session, metrics) = (self.host.session.clone(), self.host.metrics.clone());
+        self.renewal.spawn(async move {
+            let asked = Instant::now();
+            let renewed = session.renew_leases(leases).await;
+            metrics.renewed(renewed.is_ok().then(|| asked.elapsed()));
+            renewed
+        });
     }
 
-    fn on_renewed(&self, renewed: Result<Result<Renewed, CallError>, tokio::task::JoinError>) {
+    fn on_renewed(&mut self, renewed: Result<Result<Renewed, CallError>, tokio::task::JoinError>) {
         match renewed.expect("invariant: a renewal does not panic") {
             Ok(renewed) => {
+                self.unrenewed.over();
                 for lease in renewed.lost {
                     self.stop(lease, StopReason::Lost);
                 }
             }
             Err(error) => {
-                warn!(error = %Chain(&error), "leases could not be renewed; trying again")
+                let error = Chain(&error).to_string();
+                if let Some(unsaid) = self.unrenewed.due(&error) {
+                    warn!(%error, unsaid, "leases could not be renewed; trying again");
+                }
             }
-        }
-    }
-
-    fn tidy(&self) {
-        let now = time::OffsetDateTime::now_utc().unix_timestamp();
-        if let Err(error) = self.host.journal.forget_expired(now) {
-            warn!(error = %Chain(&error), "housekeeping of the journal failed");
-        }
-    }
-
-    /// Containers with our label that the journal does not know are told of, never touched.
-    async fn report_strangers(&self, entries: &[Entry]) {
-        let strangers = job::strangers(&self.host, entries).await;
-        for name in strangers {
-            warn!(container = %name, "carries this launcher's label but is not in its journal; look at it, then remove it by hand");
         }
     }
 }
@@ -261,6 +375,24 @@ impl Supervisor {
 impl std::fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Supervisor({} leases)", self.stops.len())
+    }
+}
+
+/// The next notice; waits for ever when none is asked for.
+async fn next_notice(spot: &mut Option<mpsc::Receiver<Notice>>) -> Notice {
+    match spot {
+        Some(notices) => match notices.recv().await {
+            Some(notice) => notice,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+async fn reached(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

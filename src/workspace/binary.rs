@@ -154,6 +154,39 @@ impl BinaryStore {
         Ok(self.path.join(name))
     }
 
+    /// Removes executables that are not in `kept`, but for the newest two, and downloads that were cut. Gives how
+    /// many. A running container keeps its own: what is mounted lives until it is let go.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn sweep(&self, kept: &[Digest]) -> io::Result<usize> {
+        let mut found = Vec::new();
+        for name in beneath::names(&self.dir, usize::MAX)? {
+            let stat = beneath::look(&self.dir, &name)?;
+            found.push((stat.st_mtime, name));
+        }
+        found.sort();
+        let digest = |name: &[u8]| {
+            format!("sha256:{}", String::from_utf8_lossy(name))
+                .parse::<Digest>()
+                .ok()
+        };
+        let (whole, cut): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|(_, name)| digest(name).is_some());
+        let old = whole.len().saturating_sub(2);
+        let unused = whole.into_iter().take(old);
+        let unused =
+            unused.filter(|(_, name)| digest(name).is_none_or(|digest| !kept.contains(&digest)));
+        let cut = cut.into_iter().filter(|(_, name)| name.ends_with(b".part"));
+        let mut removed = 0;
+        for (_, name) in unused.chain(cut) {
+            rustix::fs::unlinkat(&self.dir, name.as_slice(), rustix::fs::AtFlags::empty())?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
     fn io(&self, operation: &'static str, digest: Digest, source: io::Error) -> StoreError {
         StoreError::Io {
             operation,
@@ -226,6 +259,25 @@ mod tests {
         assert!(matches!(error, StoreError::OtherDigest { .. }));
         let left = std::fs::read_dir(temp.path().join("workers")).expect("dir");
         assert_eq!(left.count(), 0);
+    }
+
+    #[test]
+    fn what_a_run_uses_and_the_newest_two_stay() {
+        let temp = tempfile::tempdir().expect("temp dir");
+        let store = BinaryStore::workers(temp.path()).expect("store");
+        let digests: Vec<Digest> = (0..5_u8).map(|n| Digest::of(&[n])).collect();
+        for (n, digest) in (0..5_u8).zip(&digests) {
+            store.put(*digest, &[n][..]).expect("stored");
+            let path = store.verified(*digest).expect("intact");
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000 + u64::from(n));
+            let file = std::fs::File::open(path).expect("opens");
+            file.set_modified(at).expect("aged");
+        }
+        std::fs::write(temp.path().join("workers/abc.part"), b"half").expect("file");
+        assert_eq!(store.sweep(&digests[1..2]).expect("swept"), 3);
+        let left: Vec<bool> = digests.iter().map(|digest| store.has(*digest)).collect();
+        assert_eq!(left, [false, true, false, true, true]);
+        assert_eq!(store.sweep(&[]).expect("swept"), 1, "the run is over");
     }
 
     #[test]

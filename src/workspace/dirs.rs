@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use gantry_protocol::socket::SOCKET_NAME;
 use gantry_protocol::{Attempt, RunId};
@@ -205,6 +206,17 @@ impl DataDir {
         })?;
         let text = |name: Vec<u8>| String::from_utf8(name).ok();
         Ok(names.into_iter().filter_map(text).collect())
+    }
+
+    /// Time since the attempt's directory was made or a name directly in it changed; nothing where that can't
+    /// be known.
+    pub fn age(&self, dirs: &RunDirs) -> Duration {
+        let Ok(stat) = beneath::look(&self.runs, dirs.name.as_bytes()) else {
+            return Duration::ZERO;
+        };
+        let changed = u64::try_from(stat.st_mtime).unwrap_or(0);
+        let changed = UNIX_EPOCH + Duration::from_secs(changed);
+        changed.elapsed().unwrap_or_default()
     }
 
     /// Removes an attempt's directories, following no link; gives what could not be removed.

@@ -262,6 +262,7 @@ fn listed(found: bollard::models::ContainerSummary) -> Option<Listed> {
         name: bare_name(&name),
         labels: found.labels.unwrap_or_default().into_iter().collect(),
         running: matches!(state.as_deref(), Some("running" | "paused" | "restarting")),
+        created: found.created.unwrap_or(i64::MAX),
         networks: networks.unwrap_or_default().into_keys().collect(),
     })
 }

@@ -13,11 +13,12 @@ mod own_image;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 
-use super::{EngineError, EngineInfo, ErrorKind, Platform, Remap};
+use super::{EngineError, EngineInfo, ErrorKind, Platform, Remap, Tally};
 
 /// Limit of every call that is answered from the engine's memory.
 pub const SHORT: Duration = Duration::from_secs(30);
@@ -39,6 +40,7 @@ const OLDEST_API: (u32, u32) = (1, 41);
 pub struct Docker {
     client: bollard::Docker,
     host: String,
+    tally: Arc<Tally>,
 }
 
 impl std::fmt::Debug for Docker {
@@ -77,12 +79,18 @@ impl Docker {
         Ok(Self {
             client,
             host: host.to_owned(),
+            tally: Arc::default(),
         })
     }
 
     /// The address in use.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// How many calls failed so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Path of the engine's socket, if it listens on one of this host.
@@ -138,6 +146,7 @@ impl Docker {
             Ok(Err(error)) => kind(error, &self.host, limit),
             Err(_) => ErrorKind::Timeout { limit },
         };
+        self.tally.note(&kind);
         Err(EngineError::new(operation, kind))
     }
 }

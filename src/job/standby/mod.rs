@@ -28,6 +28,11 @@ use crate::workspace::RunDirs;
 /// How names of waiting containers begin.
 pub(super) const NAME: &str = "gantry-standby-";
 
+/// Whether a container waits for its run, by its name.
+pub(super) fn is_name(container: &str) -> bool {
+    container.starts_with(NAME)
+}
+
 /// One that waited this long is replaced: what the default image's tag means may have changed.
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 

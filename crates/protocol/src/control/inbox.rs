@@ -14,6 +14,25 @@ pub struct Poll {
     pub free_slots: u32,
     /// How long to wait for a message, in seconds, at most 55.
     pub wait_seconds: u32,
+    /// Why it takes no runs, when that is its own decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
+}
+
+/// Why a launcher takes no runs by its own decision; shown to people, trusted for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "condition", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Condition {
+    /// It is well and waits: for room on its disks, for its end.
+    Paused {
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Something that it needs does not work.
+    Unhealthy {
+        /// What, in one sentence.
+        reason: String,
+    },
 }
 
 /// Messages in order; empty after the wait.

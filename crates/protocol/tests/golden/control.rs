@@ -1,6 +1,6 @@
 //! Golden files of the control channel: every request, answer and inbox message.
 
-use gantry_protocol::control::inbox::{Batch, Content, Message, Poll, SealedRun};
+use gantry_protocol::control::inbox::{Batch, Condition, Content, Message, Poll, SealedRun};
 use gantry_protocol::control::run::{
     EnterPhase, Entered, FailReason, Gate, GrantAnswer, GrantRequest, Lease, LogStored, Outcome,
     Renew, Renewed, ResultTaken, RunResult,
@@ -115,6 +115,14 @@ fn messages() -> Vec<Golden> {
         acknowledge: vec![41, 42],
         free_slots: 2,
         wait_seconds: 50,
+        condition: None,
+    };
+    let paused = Poll {
+        free_slots: 0,
+        condition: Some(Condition::Paused {
+            reason: "`/var/lib/docker` has 900 MiB free".into(),
+        }),
+        ..poll.clone()
     };
     let batch = Batch {
         messages: vec![
@@ -130,10 +138,17 @@ fn messages() -> Vec<Golden> {
     };
     let mut rows = vec![
         Golden::new("control-1/poll", Refused, poll),
+        Golden::new("control-1/poll-paused", Refused, paused),
         Golden::new("control-1/batch", Ignored, batch),
         Golden::new("control-1/batch-empty", Ignored, Batch::default()),
         Golden::new("control-1/sealed-run", Ignored, sealed.clone()),
     ];
+    rows.extend(variants! {Condition, "control-1",
+        Condition::Paused { .. } => "condition-paused", Refused,
+            Condition::Paused { reason: "no room".into() };
+        Condition::Unhealthy { .. } => "condition-unhealthy", Refused,
+            Condition::Unhealthy { reason: "dockerd is away".into() };
+    });
     rows.extend(variants! {Content, "control-1",
         Content::Run(_) => "message-run", Ignored, Content::Run(Box::new(sealed));
         Content::Stop { .. } => "message-stop", Ignored,

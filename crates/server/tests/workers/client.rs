@@ -200,6 +200,7 @@ impl Client {
                 acknowledge,
                 free_slots,
                 wait_seconds,
+                condition: None,
             },
         )
         .await
