@@ -77,9 +77,10 @@ impl Moto {
 
 /// `moto_server` in a virtual environment that is kept between test runs.
 fn installed() -> PathBuf {
-    let name = MOTO.replace(['[', ']', '='], "-");
-    let place = std::env::temp_dir().join(format!("gantry-it-{name}"));
-    let lock = File::create(place.with_extension("lock")).expect("make the lock");
+    let version = MOTO.rsplit('=').next().expect("a version");
+    let place = std::env::temp_dir().join(format!("gantry-it-moto-{version}"));
+    let lock = format!("{}.lock", place.display());
+    let lock = File::create(lock).expect("make the lock");
     lock.lock().expect("lock the environment");
     let (ready, server) = (place.join("ready"), place.join("bin/moto_server"));
     if !ready.is_file() {
