@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034  # variables that the functions leave are read by the caller
 # A whole Gantry on this machine, from nothing: registry, image, keys, server, pool, launcher.
 #
-# Sourced after scripts/lib.sh by scripts/demo and scripts/bench. Takes $BIN (directory of the programs), gives
+# Sourced after scripts/lib.sh by scripts/demo, scripts/bench, scripts/crash-matrix and scripts/soak. Takes $BIN (directory of the programs), gives
 # a running system below $WORK and the CLI logged in to it. Never: a secret in an argument, a file that others
 # may read beside the demo repository.
 
@@ -99,4 +99,19 @@ system_build() {
     BIN=$BIN_DIR/$dir
     (cd "$GANTRY_ROOT" && cargo build --locked --profile "$profile" --target "$RUST_TARGET" \
         -p gantry-launcher -p gantry-server -p gantry-worker -p gantry --bins)
+}
+
+# faults_build: the programs and the tests that make them meet faults; leaves the tests' program in $FAULTS.
+faults_build() {
+    need_c_toolchain
+    cargo_settings
+    step "Building"
+    cd "$GANTRY_ROOT" || return
+    cargo build --locked --workspace --bins --target "$RUST_TARGET"
+    FAULTS=$(cargo test --locked -p gantry-launcher --test faults --no-run --target "$RUST_TARGET" \
+        --message-format json | jq -r 'select(.target.name? == "faults" and .executable != null).executable')
+    [[ -x $FAULTS ]] || die "the tests of faults were not built"
+    need git:git openssl:openssl jq:jq busybox-static:/bin/busybox docker-registry:docker-registry \
+        docker.io:dockerd docker.io:docker iproute2:/sbin/ip
+    export GANTRY_BIN_DIR=$BIN_DIR/debug
 }
