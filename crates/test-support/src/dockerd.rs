@@ -3,7 +3,6 @@
 //! Takes a mode, gives a daemon with its own socket, storage, containerd and bridge, beside whatever daemon the
 //! host has. Never: a change of the host's firewall or of another daemon's bridge; a daemon that outlives its test.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -14,12 +13,6 @@ use crate::docker::Docker;
 use crate::process::Process;
 use crate::programs::find_program;
 use crate::wait::{SHORT, wait_for};
-
-/// Its bridge, which no other daemon knows.
-const BRIDGE: &str = "gantry-faults0";
-
-/// The bridge's address, of a range that Docker does not hand out by itself.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 211, 0, 1);
 
 /// A daemon that stops containers gives each its own stop time-out, up to ten minutes.
 const STOP: Duration = Duration::from_secs(660);
@@ -51,11 +44,11 @@ impl Dockerd {
             .prefix("gantry-dockerd-")
             .tempdir()
             .expect("a directory for dockerd");
-        bridge(&["link", "del", BRIDGE]).ok();
-        bridge(&["link", "add", BRIDGE, "type", "bridge"]).expect("make a bridge");
-        let address = format!("{ADDRESS}/24");
-        bridge(&["addr", "add", &address, "dev", BRIDGE]).expect("give the bridge an address");
-        bridge(&["link", "set", BRIDGE, "up"]).expect("set the bridge up");
+        let name = bridge();
+        ip(&["link", "del", &name]).ok();
+        ip(&["link", "add", &name, "type", "bridge"]).expect("make a bridge");
+        ip(&["addr", "add", &address(), "dev", &name]).expect("give the bridge an address");
+        ip(&["link", "set", &name, "up"]).expect("set the bridge up");
         let process = spawn(&dir, restore);
         Docker::use_host(&format!("unix://{}", socket(&dir).display()));
         let mut daemon = Self {
@@ -105,7 +98,7 @@ impl Drop for Dockerd {
         if !std::thread::panicking() {
             self.process.wait_exit(STOP);
         }
-        bridge(&["link", "del", BRIDGE]).ok();
+        ip(&["link", "del", &bridge()]).ok();
     }
 }
 
@@ -127,16 +120,29 @@ fn spawn(dir: &TempDir, restore: Restore) -> Process {
     command
         .arg("--host")
         .arg(format!("unix://{}", socket(dir).display()));
-    command.args(["--bridge", BRIDGE]);
+    command.args(["--bridge", &bridge()]);
     // The host's rules belong to the host's daemon; runs need no way out.
     command.args(["--iptables=false", "--ip-masq=false", "--ip-forward=false"]);
     command.arg(format!("--live-restore={}", restore == Restore::Live));
     Process::start("dockerd", command, &path("dockerd.log"))
 }
 
-fn bridge(args: &[&str]) -> Result<(), String> {
-    let mut ip = Command::new(find_program("ip", "iproute2"));
-    let done = ip.args(args).output().map_err(|error| error.to_string())?;
+/// Its bridge, which no other daemon knows.
+fn bridge() -> String {
+    format!("gantry-d{}", std::process::id())
+}
+
+/// The bridge's address, of a range that Docker does not hand out by itself.
+fn address() -> String {
+    format!("10.211.{}.1/24", std::process::id() % 256)
+}
+
+fn ip(args: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(find_program("ip", "iproute2"));
+    let done = command
+        .args(args)
+        .output()
+        .map_err(|error| error.to_string())?;
     match done.status.success() {
         true => Ok(()),
         false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),

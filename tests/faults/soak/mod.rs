@@ -29,7 +29,7 @@ use trouble::Trouble;
 const ALL: Duration = Duration::from_secs(45 * 60);
 
 /// Runs before the launcher's figures are taken for the first time.
-const WARM: usize = 20;
+const WARM: usize = 10;
 
 /// Memory that the launcher may have more of at the end, in KiB.
 const MORE_MEMORY: u64 = 10 << 10;

@@ -81,7 +81,7 @@ impl<'t> Trouble<'t> {
 
     /// Causes faults until it is over.
     pub(super) fn cause(mut self, mut random: Random, done: &Done) -> Caused {
-        while !done.within(Duration::from_secs(3 + random.below(5) as u64)) {
+        while !done.within(Duration::from_secs(2 + random.below(4) as u64)) {
             let fault = self.one(&mut random);
             *self.caused.faults.entry(fault).or_default() += 1;
         }
