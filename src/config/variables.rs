@@ -141,7 +141,7 @@ variables! {
     WHITELIST = "SPACELIFT_WHITELIST_ENVS", HandedOver, "",
         "Comma list of the launcher's variables that run containers get. `ro_NAME` hands `NAME` to phases that only read, `wo_NAME` to phases that write (apply, perform, destroy); the value is that of `ro_NAME` (or `wo_NAME`) where the launcher has such a variable, else that of `NAME`. The run sees `NAME`. A stack's own variable of the same name wins. A name that is unset is warned of at start.";
     MASK = "SPACELIFT_MASK_ENVS", HandedOver, "",
-        "Comma list of names in `SPACELIFT_WHITELIST_ENVS` (as written there or as runs see them) whose values are hidden in logs.";
+        "Comma list of names in `SPACELIFT_WHITELIST_ENVS` (as written there or as runs see them) whose values are hidden in logs. Values of fewer than 4 characters can't be: the run's log names them.";
     MOUNTS = "SPACELIFT_WORKER_EXTRA_MOUNTS", HandedOver, "",
         "Comma list of `/host:/container[:ro|:rw]`, mounted in every run, writable unless `:ro` is said. A backslash takes the meaning from the comma, colon or backslash after it. The host path has to exist; it is resolved just before each container is made, and may not lead to the container engine, the launcher's directory, `/`, `/proc`, `/sys` or `/dev`.";
     RO_MOUNTS = "SPACELIFT_WORKER_RO_EXTRA_MOUNTS", HandedOver, "",
@@ -176,9 +176,9 @@ variables! {
     APPLY_GRACE = "GANTRY_APPLY_STOP_GRACE", Runs, "10m",
         "The same once it may change the world: a killed apply loses data.";
     STDOUT = "SPACELIFT_RUN_LOGS_ON_STANDARD_OUTPUT_ENABLED", Runs, "false",
-        "`true` also writes the masked log of runs to standard output, one JSON object a line with `run_ulid`, `stack_id`, `ts` and `msg`.";
+        "`true` also writes the masked log of runs to standard output, one JSON object a line with `run_ulid`, `stack_id`, `ts` and `msg`. Lines over 16 KiB come in parts (`partial`); a reader that is too slow misses lines and is told how many (`dropped`).";
     DEBUG = "SPACELIFT_DEBUG", Runs, "false",
-        "`true` writes the exact commands (masked) into the run's log.";
+        "`true` writes each hook and task as it is written, and the tool with its arguments, into the run's log before it runs (masked).";
     OUTPUTS = "SPACELIFT_SENSITIVE_OUTPUT_UPLOAD_ENABLED", Runs, "false",
         "Checked, and without effect: no outputs of stacks are uploaded yet, sensitive or not.";
     SPOOL = "GANTRY_LOG_SPOOL_MB", Runs, "512",
