@@ -26,6 +26,7 @@ pub mod spot;
 pub mod supervisor;
 pub mod health;
 pub mod start;
+pub mod doctor;
 pub mod commands;
 
 pub mod backoff;

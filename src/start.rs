@@ -179,7 +179,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let images = images.hiding_logins(secrets.clone());
     let host = Host {
         images: images.noting(ledger.clone(), metrics.clone()),
-        policy: policy(&config),
+        policy: host_policy(&config),
         networks,
         standbys: Standbys::new(config.standby, config.capacity),
         mounts,
@@ -369,7 +369,8 @@ async fn networks(
     Ok(Networks::Own(Box::new(Slots::open(engine, setup).await?)))
 }
 
-fn policy(config: &Config) -> HostPolicy {
+/// What the configuration says about all containers.
+pub fn host_policy(config: &Config) -> HostPolicy {
     let RunLimits {
         memory,
         cpus,

@@ -4,6 +4,7 @@
 //! Never: a change of anything on the host.
 
 mod configuration;
+mod doctor;
 mod image;
 
 use std::io::Write as _;
@@ -11,6 +12,7 @@ use std::io::Write as _;
 use clap::Subcommand;
 
 pub use configuration::{page, variables};
+pub use doctor::{DoctorArguments, ReachArguments};
 pub use image::ImageCommand;
 
 use crate::exit::Exit;
@@ -20,6 +22,13 @@ use crate::exit::Exit;
 pub enum Command {
     /// Prints the table of all variables as Markdown (docs/CONFIGURATION.md).
     Configuration,
+    /// Looks at everything that runs need on this host: engine, networks, disk, server, clock, logins, metadata address.
+    ///
+    /// Reads all variables. Exit codes: 0 runs will work (warnings included), 1 something has to be done.
+    Doctor(DoctorArguments),
+    /// Tries an address, for the doctor's container.
+    #[command(hide = true)]
+    Reach(ReachArguments),
     /// Explains what would become of an image on this host.
     #[command(subcommand)]
     Image(ImageCommand),
@@ -29,6 +38,8 @@ pub enum Command {
 pub async fn perform(command: Command) -> Exit {
     match command {
         Command::Configuration => print(&page()),
+        Command::Doctor(arguments) => doctor::perform(arguments).await,
+        Command::Reach(arguments) => doctor::perform_reach(arguments).await,
         Command::Image(command) => image::perform(command).await,
     }
 }

@@ -60,22 +60,7 @@ impl Slots {
     /// [`NetworkError`].
     pub async fn open(engine: &Docker, setup: Setup<'_>) -> Result<Self, NetworkError> {
         let running = running(engine).await?;
-        let owner = setup.data.display().to_string();
-        let key = Digest::of(owner.as_bytes()).to_string();
-        let key = key.trim_start_matches("sha256:").chars().take(KEY);
-        let mut wanted = Wanted {
-            owner,
-            key: key.collect(),
-            pool: setup.pool,
-            count: setup.count as usize,
-            mtu: host::mtu(),
-        };
-        let prefix = format!("gantry-{}-", wanted.key);
-        let unknown = running.iter().filter(|&(network, container)| {
-            network.starts_with(&prefix) && !setup.known.contains(container)
-        });
-        // A container of ours that nobody knows keeps its network to itself.
-        wanted.count += unknown.count();
+        let wanted = wanted(&setup, &running);
         let block = Block::new(&wanted.key, &wanted.bridge_prefix());
         if !setup.block_metadata {
             block.lift().await;
@@ -90,6 +75,19 @@ impl Slots {
         slots.hold(&running);
         slots.check_block().await?;
         Ok(slots)
+    }
+
+    /// How many networks [`Slots::open`] would have, without making any.
+    ///
+    /// # Errors
+    /// [`NetworkError`]: the range is taken, or the engine does not answer.
+    pub async fn room(engine: &Docker, setup: &Setup<'_>) -> Result<usize, NetworkError> {
+        let running = running(engine).await?;
+        let wanted = wanted(setup, &running);
+        let used = running.iter().map(|(network, _)| network.clone()).collect();
+        let found = engine.networks().await?;
+        let busy = host::busy(&wanted.bridge_prefix());
+        Ok(plan(&wanted, &found, &used, &busy)?.usable.len())
     }
 
     /// See [`super::Networks::take`].
@@ -232,6 +230,26 @@ impl Slots {
 
 /// Pairs of network and container.
 type Running = Vec<(String, String)>;
+
+fn wanted(setup: &Setup<'_>, running: &Running) -> Wanted {
+    let owner = setup.data.display().to_string();
+    let key = Digest::of(owner.as_bytes()).to_string();
+    let key = key.trim_start_matches("sha256:").chars().take(KEY);
+    let mut wanted = Wanted {
+        owner,
+        key: key.collect(),
+        pool: setup.pool,
+        count: setup.count as usize,
+        mtu: host::mtu(),
+    };
+    let prefix = format!("gantry-{}-", wanted.key);
+    let unknown = running.iter().filter(|&(network, container)| {
+        network.starts_with(&prefix) && !setup.known.contains(container)
+    });
+    // A container of ours that nobody knows keeps its network to itself.
+    wanted.count += unknown.count();
+    wanted
+}
 
 /// Which of the launchers' containers run in which networks.
 async fn running(engine: &Docker) -> Result<Running, EngineError> {

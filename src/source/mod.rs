@@ -35,7 +35,7 @@ use request::Checked;
 use crate::workspace::{Bounds, Owner, remove_tree};
 
 /// Oldest git that pins addresses (`http.curloptResolve`).
-const OLDEST_GIT: (u32, u32) = (2, 37);
+pub const OLDEST_GIT: (u32, u32) = (2, 37);
 
 /// What the host allows and gives.
 #[derive(Clone, Debug)]
