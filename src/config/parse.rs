@@ -258,15 +258,16 @@ impl<'a> Reader<'a> {
             );
         }
         if let NetworkChoice::PerRun { pool } = &config.containers.network
-            && pool.slots() < config.capacity
+            && pool.slots() < config.capacity + config.standby
         {
             let slots = pool.slots();
             self.wrong(
                 var::NETWORK_POOL,
                 format_args!(
-                    "holds {slots} networks, and {} is {}",
+                    "holds {slots} networks, and {} and {} together are {}",
                     var::CAPACITY,
-                    config.capacity
+                    var::STANDBY,
+                    config.capacity + config.standby
                 ),
             );
         }

@@ -118,11 +118,11 @@ variables! {
     NETWORK = "SPACELIFT_WORKER_NETWORK", Containers, "a network of its own for each run",
         "Docker network (name or id) of all run containers instead. `bridge` is Docker's shared one, `none` gives no network; `host` and `container:…` are refused.";
     NETWORK_POOL = "GANTRY_NETWORK_POOL", Containers, "10.213.0.0/22",
-        "IPv4 range of the runs' own networks, cut into one /28 for each of `GANTRY_CAPACITY`. It has to be free on the host.";
+        "IPv4 range of the runs' own networks, cut into one /28 for each of `GANTRY_CAPACITY` and `GANTRY_STANDBY`. What other Docker networks and the host's routes use of it is left out; what is left has to be enough.";
     BLOCK_METADATA = "GANTRY_BLOCK_METADATA", Containers, "false",
-        "`true` keeps run containers from all link-local addresses (169.254.0.0/16, fe80::/10, fd00:ec2::254), where clouds serve instance credentials. Needs runs' own networks, root and iptables on the engine's host.";
+        "`true` keeps run containers from link-local addresses (169.254.0.0/16; runs' own networks carry no IPv6), where clouds serve instance credentials. Port 53 of the host's own name server stays open where that has such an address. Needs runs' own networks, and root and iptables in the engine's network namespace.";
     RUNTIME = "SPACELIFT_WORKER_RUNTIME", Containers, "the daemon's",
-        "OCI runtime of run containers, such as `runsc`. Proved at start with a canary container.";
+        "OCI runtime of run containers, such as `runsc`. Proved at start with a canary container. `runsc` needs `--host-uds=open` in its `runtimeArgs`.";
     MEMORY = "GANTRY_RUN_MEMORY_MB", Containers, "2048",
         "Memory limit of a run container in MiB, its memory file systems included.";
     CPUS = "GANTRY_RUN_CPUS", Containers, "2",
