@@ -159,13 +159,13 @@ variables! {
         "A prefix, with the same numbers: the base URL (`https://host[:port][/path]`) that stands for `private://<name>`.";
 
     TOOL_MIRROR = "GANTRY_TOOL_MIRROR", Tools, "https://releases.hashicorp.com and https://github.com/opentofu/opentofu/releases/download",
-        "Where Terraform and OpenTofu of the version that a stack asks for come from: a base URL or an absolute directory that holds `terraform/<version>/` and `opentofu/v<version>/` with the publishers' file names.";
+        "Where Terraform and OpenTofu of the version that a stack asks for come from: an https base URL or an absolute directory that holds `terraform/<version>/` and `opentofu/v<version>/` with the publishers' file names. See docs/TOOLS.md.";
     TOOL_KEYS = "GANTRY_TOOL_KEYS", Tools, "",
-        "Comma list of OpenPGP public key files that may sign a tool's `SHA256SUMS`. None is built in: without one nothing is downloaded, and a stack that asks for a version gets the image's tool if that is it.";
+        "Comma list of OpenPGP public key files (absolute paths, armored or binary) that may sign a tool's `SHA256SUMS`; the start logs their fingerprints. None is built in: without one nothing is downloaded, and a stack that asks for a version gets the image's tool if that is it.";
     PROVIDER_CACHE = "GANTRY_PROVIDER_CACHE", Tools, "false",
-        "`true` keeps providers that runs downloaded, by digest, and shows them read-only to later runs.";
+        "`true` keeps providers that runs downloaded, by the hash of their bytes, and copies them into later runs whose committed lock file pins that hash.";
     PROVIDER_MIRROR = "GANTRY_PROVIDER_MIRROR", Tools, "",
-        "Directory laid out as Terraform's file-system mirror. When set, providers come from it (and from the image's `/plugins`) only, and nothing is downloaded.";
+        "Directory laid out as Terraform's file-system mirror. When set, providers come from it (and from the image's `/plugins`) only, and nothing is downloaded, unless the stack brings a command-line configuration of its own.";
 
     RUN_TIMEOUT = "SPACELIFT_LAUNCHER_RUN_TIMEOUT", Runs, "70m",
         "Longest time of a container as a Go duration, such as `120m` or `1h30m`. At its end the tool gets one interrupt and its grace.";

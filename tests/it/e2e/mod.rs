@@ -6,6 +6,7 @@ mod bad_input;
 mod breakout;
 mod clone;
 mod crash;
+mod doctor;
 mod ecr;
 mod first_run;
 mod full_disk;
@@ -20,6 +21,7 @@ mod providers;
 mod runner_images;
 mod tools;
 mod timeouts;
+mod runtimes;
 mod two_launchers;
 
 /// Code that needs no provider: one resource and one output.
