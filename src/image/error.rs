@@ -22,7 +22,7 @@ pub enum ImageError {
         /// The image in full.
         image: String,
         /// How the registry was asked.
-        login: LoginSource,
+        login: Box<LoginSource>,
         /// Why.
         source: EngineError,
     },

@@ -359,7 +359,7 @@ impl Images {
 fn failed(reference: &Reference, login: &Login, source: EngineError) -> ImageError {
     ImageError::Engine {
         image: reference.to_string(),
-        login: login.source().clone(),
+        login: Box::new(login.source().clone()),
         source,
     }
 }

@@ -50,7 +50,7 @@ pub enum LoginError {
         /// The registry.
         host: EcrHost,
         /// Why.
-        source: EcrError,
+        source: Box<EcrError>,
     },
     /// The HTTP client for AWS.
     #[error("the client for AWS can't be set up")]
@@ -186,7 +186,10 @@ impl Logins {
                 };
                 Ok(Login::new(registry, given(issued), source))
             }
-            Err(source) => Err(LoginError::Ecr { host, source }),
+            Err(source) => {
+                let source = Box::new(source);
+                Err(LoginError::Ecr { host, source })
+            }
         }
     }
 }
