@@ -56,7 +56,15 @@ impl LauncherBuilder {
         }
     }
 
-    fn process(&self) -> Process {
+    /// Runs one of its commands with these settings: exit code and standard output.
+    pub fn ask(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command().args(arguments).output();
+        let output = output.expect("the launcher can be started");
+        let code = output.status.code().expect("it ended by itself");
+        (code, String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(Program::Launcher.path());
         command.env_clear().env(
             "PATH",
@@ -64,6 +72,11 @@ impl LauncherBuilder {
         );
         command.envs(self.env.iter().filter(|(_, value)| !value.is_empty()));
         command.env("GANTRY_DATA_DIR", &self.data);
+        command
+    }
+
+    fn process(&self) -> Process {
+        let mut command = self.command();
         let out = fs::File::options()
             .append(true)
             .create(true)
