@@ -258,16 +258,15 @@ impl<'a> Reader<'a> {
             );
         }
         if let NetworkChoice::PerRun { pool } = &config.containers.network
-            && pool.slots() < config.capacity + config.standby
+            && pool.slots() < config.capacity
         {
             let slots = pool.slots();
             self.wrong(
                 var::NETWORK_POOL,
                 format_args!(
-                    "holds {slots} networks, and {} and {} together are {}",
+                    "holds {slots} networks, and {} is {}",
                     var::CAPACITY,
-                    var::STANDBY,
-                    config.capacity + config.standby
+                    config.capacity
                 ),
             );
         }

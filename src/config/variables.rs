@@ -103,7 +103,7 @@ variables! {
     ANSIBLE_IMAGE = "SPACELIFT_DEFAULT_ANSIBLE_RUNNER_IMAGE", Images, "",
         "The same for Ansible. Checked, and without effect until there are Ansible runs.";
     REGISTRIES = "GANTRY_ALLOWED_REGISTRIES", Images, "the ten public registries of the documentation",
-        "Comma list of registries and repositories that runner images may come from, such as `ghcr.io/acme`. Replaces the default; `+` as first entry extends it; `*` alone allows every image.";
+        "Comma list of registries and repositories that runner images may come from, such as `ghcr.io/acme`. Replaces the default; `+` as first entry extends it; `*` alone allows every image. Ports belong to the name. `*` also stands for one whole label of a host name, `dkr.ecr.<region>.amazonaws.com` for all private registries of Amazon ECR outside the isolated partitions.";
     DOCKER_CONFIG = "SPACELIFT_DOCKER_CONFIG_DIR", Images, "",
         "Directory of a Docker client's `config.json`, read again when it changes. `credHelpers` come before `credsStore`, and that before `auths` (with `identitytoken`); none is handed to a run. What it says comes before the host's AWS credentials for Amazon ECR.";
     PATH = "PATH", Images, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -118,7 +118,7 @@ variables! {
     NETWORK = "SPACELIFT_WORKER_NETWORK", Containers, "a network of its own for each run",
         "Docker network (name or id) of all run containers instead. `bridge` is Docker's shared one, `none` gives no network; `host` and `container:…` are refused.";
     NETWORK_POOL = "GANTRY_NETWORK_POOL", Containers, "10.213.0.0/22",
-        "IPv4 range of the runs' own networks, cut into one /28 for each of `GANTRY_CAPACITY` and `GANTRY_STANDBY`. What other Docker networks and the host's routes use of it is left out; what is left has to be enough.";
+        "IPv4 range of the runs' own networks, cut into one /28 for each of `GANTRY_CAPACITY`. What other Docker networks and the host's routes use of it is left out; what is left has to be enough.";
     BLOCK_METADATA = "GANTRY_BLOCK_METADATA", Containers, "false",
         "`true` keeps run containers from link-local addresses (169.254.0.0/16; runs' own networks carry no IPv6), where clouds serve instance credentials. Port 53 of the host's own name server stays open where that has such an address. Needs runs' own networks, and root and iptables in the engine's network namespace.";
     RUNTIME = "SPACELIFT_WORKER_RUNTIME", Containers, "the daemon's",
