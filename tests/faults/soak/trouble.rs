@@ -41,8 +41,6 @@ pub(super) struct Caused {
     faults: BTreeMap<&'static str, usize>,
     /// Names of containers that were killed.
     pub(super) killed: Vec<String>,
-    /// Times at which a request of a person may have been left unanswered.
-    pub(super) outages: usize,
 }
 
 impl Caused {
@@ -115,7 +113,6 @@ impl<'t> Trouble<'t> {
                 "server answering 500"
             }
             5 => {
-                self.caused.outages += 1;
                 self.world.wire().cut();
                 self.world.server().kill();
                 self.world.server().start_again();
