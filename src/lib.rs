@@ -16,6 +16,7 @@ pub mod workspace;
 pub mod source;
 pub mod container;
 pub mod room;
+pub mod telemetry;
 pub mod network;
 pub mod link;
 pub mod tool;

@@ -95,7 +95,7 @@ async fn live(config: Config, secrets: Secrets) -> Exit {
     let output = host.output.clone();
     let supervisor = Supervisor::new(host.clone(), settings);
     let health = match &listen {
-        Some(listen) => match health::serve(listen, host, supervisor.watch()).await {
+        Some(listen) => match health::serve(listen, host.clone(), supervisor.watch()).await {
             Ok(health) => Some(health),
             Err(error) => return failed(&error),
         },
@@ -103,6 +103,8 @@ async fn live(config: Config, secrets: Secrets) -> Exit {
     };
     let ended = supervisor.run(signals).await;
     drop(health);
+    // The exporter has a thread of its own that ends with its last batch.
+    tokio::task::block_in_place(|| host.traces.finish());
     if let Some(output) = output {
         output.finish(LAST_OUTPUT);
     }

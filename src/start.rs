@@ -35,6 +35,7 @@ use crate::session::{EnrolError, Session, Start, establish};
 use crate::spot;
 use crate::stdout::StandardOutput;
 use crate::supervisor::{CareSettings, Settings};
+use crate::telemetry::{TraceError, Traces};
 use crate::token::{CredentialsError, PoolCredentials};
 use crate::tool::{KeyFileError, Keys, ProviderCache, Tools};
 use crate::workspace::{BinaryStore, DataDir, DirsError, Owner};
@@ -103,6 +104,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Traces.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// Spot notices.
     #[error("AWS_EC2_METADATA_SERVICE_ENDPOINT (for GANTRY_SPOT_NOTICE)")]
     Spot(#[source] ClientError),
@@ -210,6 +214,10 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         breaker: Breaker::default(),
         metrics,
         ledger,
+        traces: match &config.otlp {
+            Some(base) => Traces::to(base, &config.root_cas)?,
+            None => Traces::default(),
+        },
     };
     // The engine's own runtime on this very host has nothing to prove: the first run would take no longer to tell.
     if host.policy.runtime.is_some() || host.engine.socket().is_none() {

@@ -119,7 +119,7 @@ impl Job {
         let facts = self.spool(&dirs, &link)?;
         link.handle.assign(order);
         laps.lap("beside");
-        laps.log(&self.host.metrics);
+        laps.log(&self.host.metrics, &self.trace);
         self.attend(run, container, link, facts, started).await
     }
 

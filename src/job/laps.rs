@@ -1,17 +1,19 @@
 //! How long each gate of a start took: one log line per start, which `scripts/bench` reads.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use tracing::info;
 
 use crate::metrics::Metrics;
+use crate::telemetry::{LeaseTrace, Stage};
 
 /// Collects the time since the lap before under each gate's name.
 #[derive(Debug)]
 pub(super) struct Laps {
     last: Instant,
     laps: Vec<(&'static str, Duration)>,
+    stages: Vec<Stage>,
 }
 
 impl Laps {
@@ -19,23 +21,31 @@ impl Laps {
         Self {
             last: Instant::now(),
             laps: Vec::new(),
+            stages: Vec::new(),
         }
     }
 
     /// The named gate has just been passed.
     pub(super) fn lap(&mut self, gate: &'static str) {
         let now = Instant::now();
-        self.laps.push((gate, now - self.last));
+        self.add(gate, now - self.last);
         self.last = now;
     }
 
     /// Adds what was measured elsewhere, because it ran beside something else.
     pub(super) fn add(&mut self, gate: &'static str, time: Duration) {
+        let began = SystemTime::now() - self.last.elapsed();
+        self.stages.push(Stage {
+            name: gate,
+            began,
+            took: time,
+        });
         self.laps.push((gate, time));
     }
 
-    /// Logs every lap in microseconds, and counts it.
-    pub(super) fn log(&self, metrics: &Metrics) {
+    /// Logs every lap in microseconds, counts it and adds it to the trace.
+    pub(super) fn log(&self, metrics: &Metrics, trace: &LeaseTrace) {
+        trace.stages(self.stages.iter().copied());
         for (gate, time) in &self.laps {
             metrics.stage(gate, *time);
         }

@@ -60,6 +60,7 @@ use crate::session::{CallError, Session};
 use crate::ship::{Shipper, Store};
 use crate::source::Fetcher;
 use crate::stdout::StandardOutput;
+use crate::telemetry::{LeaseTrace, Traces};
 use crate::tool::{ProviderCache, Tools};
 use crate::workspace::DataDir;
 
@@ -119,6 +120,8 @@ pub struct Host {
     pub metrics: Metrics,
     /// Images that were pulled here.
     pub ledger: Ledger,
+    /// Where traces go.
+    pub traces: Traces,
 }
 
 impl Host {
@@ -203,6 +206,8 @@ pub(crate) struct Job {
     ticket: Option<Ticket>,
     /// What the container was made from.
     recipe: Option<Recipe>,
+    /// What is told of it to a collector.
+    trace: LeaseTrace,
 }
 
 /// Brings a lease to its end. Gives an error only when this launcher can't go on.
@@ -217,10 +222,11 @@ pub async fn run(host: Arc<Host>, entry: Entry, stop: Stop) -> Result<(), Fault>
 
 async fn drive(host: Arc<Host>, mut entry: Entry, stop: Stop) -> Result<(), Fault> {
     let (mut _ticket, since) = (None, Instant::now());
+    let trace = host.traces.lease(entry.lease, host.session.pool());
     let ended = match entry.progress.clone() {
         Progress::Ended { result } => Ok(*result),
         Progress::Accepted | Progress::Started(_) => {
-            let worked = work(&host, entry, stop).await;
+            let worked = work(&host, entry, stop, trace.clone()).await;
             // The container counts until it is removed.
             (entry, _ticket) = (worked.entry, worked.ticket);
             worked.ended
@@ -228,12 +234,17 @@ async fn drive(host: Arc<Host>, mut entry: Entry, stop: Stop) -> Result<(), Faul
     };
     match ended {
         Ok(result) => {
-            host.metrics
-                .run_ended(counted(&result.outcome), since.elapsed());
+            let outcome = counted(&result.outcome);
+            host.metrics.run_ended(outcome, since.elapsed());
+            if let Some(image) = &result.image {
+                trace.set("gantry.image", image);
+            }
+            host.traces.ended(&trace, outcome.name(), outcome.is_fine());
             report(&host, entry, result).await
         }
         Err(Halt::Lost(why)) => {
             host.metrics.run_ended(Ended::Lost, since.elapsed());
+            host.traces.ended(&trace, Ended::Lost.name(), false);
             warn!(error = %Chain(&why), "the lease is no longer ours; nothing is reported");
             clear(&host, &entry).await
         }
@@ -252,7 +263,7 @@ struct Worked {
 }
 
 /// Opens the payload and goes through gates, container and end.
-async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Worked {
+async fn work(host: &Arc<Host>, entry: Entry, stop: Stop, trace: LeaseTrace) -> Worked {
     let opened = match gates::reopen(host, &entry) {
         Ok(opened) => opened,
         Err(message) => {
@@ -264,6 +275,7 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Worked {
             };
         }
     };
+    trace.set("gantry.stack", &opened.payload().stack.to_string());
     let secrets = RunSecrets::of(opened.payload(), &host.hidden);
     let _hidden = host.secrets.hide(secrets.values());
     let records = host.output.as_ref();
@@ -285,6 +297,7 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop) -> Worked {
         shipper,
         ticket: None,
         recipe: None,
+        trace,
     };
     let ended = match job.entry.progress.clone() {
         Progress::Started(started) => job.adopt(opened, started).await,

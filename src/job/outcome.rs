@@ -115,8 +115,8 @@ fn stopped(known: &Known<'_>, message: &str) -> Outcome {
             reason: *reason,
             message: format!("the run was stopped: {why}; {message}"),
         },
-        Some(_) => Outcome::Stopped {
-            message: message.to_owned(),
+        Some(why) => Outcome::Stopped {
+            message: format!("{why}; {message}"),
         },
         // Nobody asked this launcher for it.
         None => Outcome::Failed {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How a lease ended, as far as counting goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Everything was done.
     Succeeded,
@@ -37,9 +37,28 @@ pub enum Ended {
     Lost,
 }
 
+impl Ended {
+    /// Its name in metrics and traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Parked => "parked",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether nobody has to look.
+    pub fn is_fine(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Parked | Self::Stopped)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
-    outcome: Ended,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -290,6 +309,7 @@ impl Scraped {
 impl Metrics {
     /// A lease ended after `took`, counted from when this process took it up.
     pub fn run_ended(&self, outcome: Ended, took: Duration) {
+        let outcome = outcome.name();
         self.inner.runs.get_or_create(&Outcome { outcome }).inc();
         self.inner.run_seconds.observe(took.as_secs_f64());
     }
@@ -362,7 +382,7 @@ mod tests {
         };
         let text = metrics.text(&now);
         for line in [
-            "gantry_launcher_runs_total{outcome=\"Succeeded\"} 2",
+            "gantry_launcher_runs_total{outcome=\"succeeded\"} 2",
             "gantry_launcher_run_seconds_sum 8.0",
             "gantry_launcher_stage_seconds_count{stage=\"image\"} 1",
             "gantry_launcher_lease_renewal_failures_total 1",

@@ -130,6 +130,9 @@ impl Supervisor {
                 if exit != Exit::Left {
                     job::end_all(&self.host).await;
                 }
+                if let Err(error) = self.host.ledger.save() {
+                    warn!(error = %Chain(&error), "the list of pulled images could not be written");
+                }
                 self.inbox.leave(&self.host.session).await;
                 return Ok(exit);
             }

@@ -100,8 +100,19 @@ pub struct Worker {
     pub id: String,
     pub busy: bool,
     pub drained: bool,
+    pub status: String,
+    pub status_reason: Option<String>,
     /// JSON object as text.
     pub metadata: String,
+    pub last_seen_at: i64,
+}
+
+impl Worker {
+    /// The name of its host, as it says itself.
+    pub fn host(&self) -> String {
+        let metadata: serde_json::Value = serde_json::from_str(&self.metadata).unwrap_or_default();
+        metadata["host"].as_str().unwrap_or_default().to_owned()
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -56,7 +56,7 @@ operations! {
 
     /// All pools.
     WORKER_POOLS: model::WorkerPools = "workerPools"
-        "{ workerPools { id name description pendingRuns busyWorkers workers { id busy drained metadata } } }";
+        "{ workerPools { id name description pendingRuns busyWorkers workers { id busy drained status statusReason metadata lastSeenAt } } }";
     /// A new pool; its token comes only with this answer.
     WORKER_POOL_CREATE: model::WorkerPoolCreate = "workerPoolCreate"
         "mutation($name: String!, $csr: String!, $description: String, $labels: [String!]) {

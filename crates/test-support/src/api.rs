@@ -114,12 +114,12 @@ impl Api {
         })
     }
 
-    /// The launchers of all pools: `id`, `busy`, `drained`, `quarantine`.
+    /// The launchers of all pools: `id`, `busy`, `drained`, `status`, `statusReason`, `quarantine`.
     ///
     /// # Errors
     /// As [`Api::ask`].
     pub fn workers(&self) -> Result<Vec<Value>, String> {
-        let query = "{ workerPools { workers { id busy drained quarantine metadata } } }";
+        let query = "{ workerPools { workers { id busy drained status statusReason quarantine metadata } } }";
         let data = self.ask(query, json!({}))?;
         let pools = data["workerPools"].as_array().cloned().unwrap_or_default();
         let workers = pools.iter().filter_map(|pool| pool["workers"].as_array());

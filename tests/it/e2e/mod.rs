@@ -14,6 +14,7 @@ mod handed;
 mod hostile;
 mod isolation;
 mod lease;
+mod life;
 mod logs;
 mod network;
 mod standby;

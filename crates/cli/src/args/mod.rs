@@ -108,8 +108,14 @@ pub enum PoolCommand {
         #[arg(long = "label", value_name = "LABEL")]
         labels: Vec<String>,
     },
-    /// Lists pools and their launchers
+    /// Lists pools and how many launchers they have
     List,
+    /// Lists a pool's launchers with what they do, or why they take no runs
+    Workers {
+        /// The pool's id
+        #[arg(long, value_name = "ID")]
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

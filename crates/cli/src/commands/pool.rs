@@ -13,13 +13,14 @@ use crate::client::Api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::files::NewFile;
-use crate::model::{NewPool, Pool};
+use crate::model::{NewPool, Pool, Worker};
 use crate::ops;
 use crate::printer::Row;
 
 pub async fn run(context: &Context, command: PoolCommand) -> anyhow::Result<Exit> {
     match command {
         PoolCommand::List => list(context).await,
+        PoolCommand::Workers { id } => workers(context, &id).await,
         PoolCommand::Create {
             name,
             csr,
@@ -96,6 +97,28 @@ async fn list(context: &Context) -> anyhow::Result<Exit> {
         .worker_pools;
     context.printer.rows(&pools)?;
     Ok(Exit::Done)
+}
+
+async fn workers(context: &Context, id: &str) -> anyhow::Result<Exit> {
+    let api = context.api()?;
+    let pools = api.call(&ops::WORKER_POOLS, json!({})).await?.worker_pools;
+    let pool = pools.into_iter().find(|pool| pool.id == id);
+    let pool = pool.with_context(|| format!("there is no pool `{id}`"))?;
+    context.printer.rows(&pool.workers)?;
+    Ok(Exit::Done)
+}
+
+impl Row for Worker {
+    const HEADINGS: &'static [&'static str] = &["ID", "HOST", "STATUS", "WHY"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.host(),
+            self.status.to_lowercase(),
+            self.status_reason.clone().unwrap_or_default(),
+        ]
+    }
 }
 
 impl Row for Pool {

@@ -2,8 +2,9 @@
 //!
 //! Takes a pool's record, gives its fields. The pool's token stands only in the answer that made it.
 
-use async_graphql::{Context, Error, ID, Object, SimpleObject};
+use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
 use gantry_protocol::Secret;
+use gantry_protocol::control::inbox::Condition;
 
 use super::context::look;
 use crate::store::launchers::{self, Intake, Launcher, Standing};
@@ -16,6 +17,21 @@ pub(super) struct WorkerPool {
     token: Option<Secret>,
 }
 
+/// What a worker does. What keeps it from taking runs comes before what it is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(super) enum WorkerStatus {
+    /// It waits for runs.
+    Idle,
+    /// It has a run.
+    Busy,
+    /// A person drained it.
+    Drained,
+    /// It takes no runs by its own decision, and is well.
+    Paused,
+    /// It takes no runs because something that it needs does not work.
+    Unhealthy,
+}
+
 /// A launcher of a pool.
 #[derive(SimpleObject)]
 pub(super) struct Worker {
@@ -24,6 +40,10 @@ pub(super) struct Worker {
     drained: bool,
     /// A JSON object, as text.
     metadata: String,
+    /// What it does, or why it does nothing.
+    status: WorkerStatus,
+    /// Why it takes no runs by its own decision: no room, an engine that fails. Nothing when it does.
+    status_reason: Option<String>,
     /// Why it is shut out until a person looks; nothing when it is not.
     quarantine: Option<String>,
     created_at: i64,
@@ -64,7 +84,10 @@ impl Worker {
             Standing::Quarantined { note, .. } => Some(note),
             Standing::Active | Standing::Revoked { .. } => None,
         };
+        let (status, status_reason) = status(launcher.condition, launcher.intake, leases > 0);
         Self {
+            status,
+            status_reason,
             id: launcher.id.to_string().into(),
             busy: leases > 0,
             drained: launcher.intake == Intake::Drained,
@@ -73,6 +96,20 @@ impl Worker {
             created_at: launcher.enrolled_at.seconds(),
             last_seen_at: launcher.seen_at.seconds(),
         }
+    }
+}
+
+fn status(
+    condition: Option<Condition>,
+    intake: Intake,
+    busy: bool,
+) -> (WorkerStatus, Option<String>) {
+    match (condition, intake, busy) {
+        (Some(Condition::Unhealthy { reason }), _, _) => (WorkerStatus::Unhealthy, Some(reason)),
+        (_, Intake::Drained, _) => (WorkerStatus::Drained, None),
+        (Some(Condition::Paused { reason }), ..) => (WorkerStatus::Paused, Some(reason)),
+        (None, Intake::Open, true) => (WorkerStatus::Busy, None),
+        (None, Intake::Open, false) => (WorkerStatus::Idle, None),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Takes and gives rows. Never: the rules about epochs (`workers::epochs`) or about who gets a run
 //! (`dispatch`).
 
+use gantry_protocol::control::inbox::Condition;
 use gantry_protocol::control::session::About;
 use gantry_protocol::crypto::EdPublic;
 use gantry_protocol::{Digest, LauncherId, PoolId};
@@ -36,6 +37,8 @@ pub struct Launcher {
     pub seen_at: UnixMillis,
     /// Runs that it said it would take, less those handed to it since.
     pub free_slots: u32,
+    /// Why it takes none by its own decision.
+    pub condition: Option<Condition>,
     /// Whether it gets new runs.
     pub intake: Intake,
     /// Whether it may speak at all.
@@ -95,6 +98,7 @@ struct Row {
     taken_over_at: i64,
     seen_at: i64,
     free_slots: i64,
+    condition: Option<String>,
     intake: String,
     standing: String,
     standing_note: Option<String>,
@@ -128,6 +132,10 @@ impl TryFrom<Row> for Launcher {
             taken_over_at: UnixMillis(row.taken_over_at),
             seen_at: UnixMillis(row.seen_at),
             free_slots: u32::try_from(row.free_slots).unwrap_or(0),
+            condition: row
+                .condition
+                .map(|text| from_json("condition", &text))
+                .transpose()?,
             intake: Intake::decode(&row.intake)?,
             standing,
             enrolled_at: UnixMillis(row.enrolled_at),
@@ -220,7 +228,8 @@ pub async fn take_over(
     process: &str,
     at: UnixMillis,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE launchers SET epoch = $2, process = $3, taken_over_at = $4, free_slots = 0
+    let sql = "UPDATE launchers SET epoch = $2, process = $3, taken_over_at = $4, free_slots = 0,
+                 condition = NULL
                WHERE id = $1";
     sqlx::query(sql)
         .bind(id.to_string())
@@ -258,17 +267,20 @@ pub async fn seen(conn: &mut Conn, id: LauncherId, at: UnixMillis) -> Result<(),
     Ok(())
 }
 
-/// It polled and said how many runs it would take.
+/// It polled and said how many runs it would take, and why none.
 pub async fn offers(
     conn: &mut Conn,
     id: LauncherId,
     free_slots: u32,
+    condition: Option<&Condition>,
     at: UnixMillis,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE launchers SET free_slots = $2, seen_at = $3 WHERE id = $1")
+    let sql = "UPDATE launchers SET free_slots = $2, seen_at = $3, condition = $4 WHERE id = $1";
+    sqlx::query(sql)
         .bind(id.to_string())
         .bind(free_slots)
         .bind(at.0)
+        .bind(condition.map(to_json))
         .execute(conn)
         .await?;
     Ok(())

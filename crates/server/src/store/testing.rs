@@ -164,6 +164,7 @@ pub(crate) fn newcomer(pool: PoolId) -> Launcher {
         taken_over_at: UnixMillis(0),
         seen_at: UnixMillis(0),
         free_slots: 0,
+        condition: None,
         intake: Intake::Open,
         standing: Standing::Active,
         enrolled_at: UnixMillis::now(),

@@ -151,6 +151,7 @@ impl Control {
             taken_over_at: UnixMillis(0),
             seen_at: UnixMillis(0),
             free_slots: 0,
+            condition: None,
             intake: Intake::Open,
             standing: Standing::Active,
             enrolled_at: now,

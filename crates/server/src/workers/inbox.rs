@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use gantry_protocol::LauncherId;
-use gantry_protocol::control::inbox::{Batch, Message, Poll};
+use gantry_protocol::control::inbox::{Batch, Condition, Message, Poll};
 use tokio::time::Instant;
 
 use super::control::Control;
@@ -19,6 +19,9 @@ use crate::store::{StoreError, inbox, launchers};
 
 /// Longest wait in seconds, below the idle time-outs of common proxies.
 const MAX_WAIT: u32 = 55;
+
+/// Most characters of a reason that are kept.
+const MAX_REASON: usize = 1024;
 
 /// Bytes of messages in one answer, unless a single one is longer.
 const BUDGET: usize = 32 << 20;
@@ -98,6 +101,19 @@ impl Drop for Offer {
     }
 }
 
+/// What a launcher says of itself is shown to people: not more of it than they read.
+fn bounded(condition: &Condition) -> Condition {
+    let short = |reason: &str| reason.chars().take(MAX_REASON).collect();
+    match condition {
+        Condition::Paused { reason } => Condition::Paused {
+            reason: short(reason),
+        },
+        Condition::Unhealthy { reason } => Condition::Unhealthy {
+            reason: short(reason),
+        },
+    }
+}
+
 impl Control {
     async fn note_poll(
         &self,
@@ -110,7 +126,8 @@ impl Control {
         // Runs that are handed over but not journaled yet may or may not be in the launcher's count.
         let unread = inbox::unread_runs(&mut tx, speaker.launcher).await?;
         let free = poll.free_slots.saturating_sub(unread);
-        launchers::offers(&mut tx, speaker.launcher, free, at).await?;
+        let condition = poll.condition.as_ref().map(bounded);
+        launchers::offers(&mut tx, speaker.launcher, free, condition.as_ref(), at).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(())
     }

@@ -41,6 +41,7 @@ fn launcher(pool: PoolId) -> Launcher {
         taken_over_at: now,
         seen_at: now,
         free_slots: 0,
+        condition: None,
         intake: Intake::Open,
         standing: Standing::Active,
         enrolled_at: now,
