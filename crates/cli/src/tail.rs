@@ -90,6 +90,7 @@ impl Tail<'_> {
             .unwrap_or_default();
         // A decision about what the caller knows was the caller's.
         let mut decided = told.clone();
+        let mut preparations = Vec::new();
         let mut pause = Pause::new();
         loop {
             let history = self.history().await?;
@@ -99,7 +100,13 @@ impl Tail<'_> {
                 .filter(|t| told.insert(t.state_version));
             let fresh: Vec<_> = fresh.cloned().collect();
             for transition in &fresh {
-                self.tell(transition).await?;
+                if transition.terminal || waits(&transition.state) {
+                    self.afterwards(&mut preparations).await?;
+                }
+                let place = self.tell(transition).await?;
+                if prepares(&transition.state) {
+                    preparations.push((transition.clone(), place));
+                }
                 if transition.terminal {
                     return self.end(transition);
                 }
@@ -149,16 +156,34 @@ impl Tail<'_> {
         Ok(run.with_context(|| self.missing())?.history)
     }
 
-    async fn tell(&self, transition: &Transition) -> anyhow::Result<()> {
+    /// What launchers have added to what they said at the beginning, when the container had ended.
+    async fn afterwards(
+        &self,
+        preparations: &mut Vec<(Transition, Option<String>)>,
+    ) -> anyhow::Result<()> {
+        for (transition, place) in preparations.drain(..) {
+            if place.is_some() {
+                self.logs(&transition, place, false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, transition: &Transition) -> anyhow::Result<Option<String>> {
         self.tell_with(transition, true).await
     }
 
-    async fn tell_with(&self, transition: &Transition, to_the_end: bool) -> anyhow::Result<()> {
+    /// Gives the place in the state's log that was reached, if it has one.
+    async fn tell_with(
+        &self,
+        transition: &Transition,
+        to_the_end: bool,
+    ) -> anyhow::Result<Option<String>> {
         if self
             .phase
             .is_some_and(|phase| transition.state != State::Known(phase))
         {
-            return Ok(());
+            return Ok(None);
         }
         if self.printer.json() {
             self.printer.json_line(&Event::State {
@@ -169,15 +194,20 @@ impl Tail<'_> {
             self.printer.heading(&heading(transition));
         }
         if transition.has_logs {
-            self.logs(transition, to_the_end).await
+            self.logs(transition, None, to_the_end).await
         } else {
-            Ok(())
+            Ok(None)
         }
     }
 
-    /// Prints one state's logs; with `to_the_end` also what is still to come.
-    async fn logs(&self, transition: &Transition, to_the_end: bool) -> anyhow::Result<()> {
-        let mut token: Option<String> = None;
+    /// Prints one state's logs from the place `token` on; with `to_the_end` also what is still to come. Gives the
+    /// place that was reached.
+    async fn logs(
+        &self,
+        transition: &Transition,
+        mut token: Option<String>,
+        to_the_end: bool,
+    ) -> anyhow::Result<Option<String>> {
         let mut pause = Pause::new();
         loop {
             let vars = json!({
@@ -193,11 +223,11 @@ impl Tail<'_> {
             for message in &page.messages {
                 self.log(transition, &message.message)?;
             }
-            if page.finished || (!page.has_more && (transition.terminal || !to_the_end)) {
-                return Ok(());
-            }
             // An empty page may come without a token: the place in the log is still the same.
             token = page.next_token.or(token);
+            if page.finished || (!page.has_more && (transition.terminal || !to_the_end)) {
+                return Ok(token);
+            }
             if !page.messages.is_empty() {
                 pause = Pause::new();
             }
@@ -303,6 +333,15 @@ impl Tail<'_> {
 
 fn waits(state: &State) -> bool {
     state.known().and_then(Exit::of_run) == Some(Exit::RunWaits)
+}
+
+/// Whether the launcher itself speaks in this state's log.
+fn prepares(state: &State) -> bool {
+    use RunState::{Preparing, PreparingApply, PreparingReplan};
+    matches!(
+        state.known(),
+        Some(Preparing | PreparingApply | PreparingReplan)
+    )
 }
 
 fn heading(transition: &Transition) -> String {

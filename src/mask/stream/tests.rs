@@ -62,13 +62,13 @@ fn an_endless_chain_of_overlaps_stays_bounded() {
     let mask = mask(&["aaaaaaaa"]);
     let mut stream = mask.stream(0);
     let mut bytes = Vec::new();
-    for _ in 0..100 {
+    for _ in 0..30 {
         bytes.extend(stream.push(&[b'a'; 10_000]).bytes);
         assert!(stream.held.len() <= 2 * MAX_CHAIN, "{}", stream.held.len());
     }
     bytes.extend(stream.finish().bytes);
     assert!(!bytes.contains(&b'a'), "nothing of it is left");
-    assert_eq!(bytes, mask.whole(&[b'a'; 1_000_000]));
+    assert_eq!(bytes, mask.whole(&[b'a'; 300_000]));
 }
 
 #[test]

@@ -265,3 +265,39 @@ async fn after_a_confirm_only_what_follows_is_told() {
     );
     assert!(!done.err.contains("PLANNING"), "{}", done.err);
 }
+
+#[tokio::test]
+async fn what_the_launcher_says_at_the_end_is_told_before_the_end() {
+    let fake = Fake::start().await;
+    let run = Run {
+        states: vec![
+            ("QUEUED", &[][..]),
+            ("PREPARING", &["Preparing.\n"]),
+            ("PERFORMING", APPLY),
+            ("FAILED", &[]),
+        ],
+        at_first: 1,
+    };
+    run.install(&fake);
+    fake.on("stack.run.logs", |vars, _| {
+        let logs = match (vars["state"].as_str(), vars["token"].as_str()) {
+            // Complete as soon as a phase begins; what is said after the container's end comes later.
+            (Some("PREPARING"), None) => said("Preparing.\n", "1"),
+            (Some("PREPARING"), Some("1")) => said("Failed: out of memory\n", "2"),
+            (_, token) => page(APPLY, &json!(token)),
+        };
+        Answer::Data(json!({ "stack": { "run": { "logs": logs } } }))
+    });
+    let done = deploy(&fake, &["--tail"]).await;
+    assert_eq!(
+        done.out,
+        "Preparing.\n\nApply complete!\nFailed: out of memory\n"
+    );
+}
+
+fn said(message: &str, next: &str) -> Value {
+    json!({
+        "exists": true, "finished": true, "hasMore": false,
+        "messages": [{ "message": message }], "nextToken": next,
+    })
+}
