@@ -40,6 +40,9 @@ struct Args {
     /// Instead of the matrix: so many runs with faults at random times.
     #[arg(long)]
     soak: Option<usize>,
+    /// A soak starts no more runs after so many minutes.
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
     /// What decides the soak's faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -51,7 +54,7 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(runs) = args.soak {
-        let report = soak::soak(runs, args.seed, args.full);
+        let report = soak::soak(runs, args.minutes, args.seed, args.full);
         let json = table::soaked(&report);
         if let Some(path) = &args.json {
             std::fs::write(path, json).unwrap();

@@ -99,6 +99,10 @@ impl Drop for Dockerd {
             self.process.wait_exit(STOP);
         }
         ip(&["link", "del", &bridge()]).ok();
+        // It mounts its storage onto itself and leaves that.
+        let mut umount = Command::new(find_program("umount", "mount"));
+        let storage = self.dir.path().join("data");
+        umount.arg("--lazy").arg(storage).status().ok();
     }
 }
 

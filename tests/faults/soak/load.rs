@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Instant;
 
 use gantry_test_support::{Repo, Run, Stack, World};
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub(super) struct Load<'w> {
     stacks: Vec<Stack<'w>>,
     random: Random,
     runs: usize,
+    /// After this no run is started.
+    until: Instant,
     sent: usize,
     /// Every attempt to start a run has its own number.
     numbers: usize,
@@ -41,7 +44,7 @@ pub(super) struct Load<'w> {
 }
 
 impl<'w> Load<'w> {
-    pub(super) fn new(world: &'w World, runs: usize, random: Random) -> Self {
+    pub(super) fn new(world: &'w World, (runs, until): (usize, Instant), random: Random) -> Self {
         let repo = world.repo("code");
         repo.commit(&[("main.tf", CODE)]);
         let stacks = (0..STACKS).map(|n| stack(world, &repo, &format!("soak-{n}")));
@@ -50,6 +53,7 @@ impl<'w> Load<'w> {
             stacks: stacks.collect(),
             random,
             runs,
+            until,
             sent: 0,
             numbers: 0,
             out: Vec::new(),
@@ -57,8 +61,16 @@ impl<'w> Load<'w> {
         }
     }
 
+    /// How many were started.
+    pub(super) fn sent(&self) -> usize {
+        self.sent
+    }
+
     /// Starts what there is room for and looks at what runs; done when `until` have ended.
     pub(super) fn step(&mut self, until: usize) -> Result<(), String> {
+        if Instant::now() >= self.until {
+            self.runs = self.sent;
+        }
         while self.out.len() < AHEAD && self.sent < self.runs {
             // A server that is away is asked again at the next step.
             match self.start() {
@@ -74,7 +86,7 @@ impl<'w> Load<'w> {
             }
         }
         self.out = left;
-        if self.ended >= until {
+        if self.ended >= until.min(self.runs) {
             return Ok(());
         }
         let waiting: Vec<_> = self.out.iter().map(|run| run.try_look()).collect();

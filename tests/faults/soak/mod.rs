@@ -44,7 +44,7 @@ pub(crate) struct Report {
 }
 
 /// Does it all.
-pub(crate) fn soak(runs: usize, seed: u64, own_daemon: bool) -> Report {
+pub(crate) fn soak(runs: usize, minutes: u64, seed: u64, own_daemon: bool) -> Report {
     let began = Instant::now();
     let mut daemon = own_daemon.then(|| Dockerd::start(Restore::Live));
     let registry = Registry::shared();
@@ -53,9 +53,10 @@ pub(crate) fn soak(runs: usize, seed: u64, own_daemon: bool) -> Report {
     world.wire().connect_to(control.address());
     std::fs::create_dir(evidence(&world)).unwrap();
     std::os::unix::fs::chown(evidence(&world), Some(1983), Some(1983)).unwrap();
-    let mut mortal = launcher(&world, "a", "2", "10.214.0.0/26");
-    let mut lasting = launcher(&world, "b", "4", "10.214.0.64/26");
-    let mut load = Load::new(&world, runs, Random::new(seed));
+    let mut mortal = launcher(&world, "a", "2", 0);
+    let mut lasting = launcher(&world, "b", "4", 64);
+    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut load = Load::new(&world, (runs, until), Random::new(seed));
     let pump = |load: &mut Load<'_>, until: usize| {
         wait_for("the runs to end", ALL, || load.step(until));
     };
@@ -90,17 +91,19 @@ pub(crate) fn soak(runs: usize, seed: u64, own_daemon: bool) -> Report {
     }
     Docker.tries(&["image", "rm", &registry.images().busybox.digest]);
     let figures = json!({
-        "runs": runs, "seed": seed, "seconds": began.elapsed().as_secs(), "faults": caused.counts(),
+        "wanted": runs, "started": load.sent(), "seed": seed, "seconds": began.elapsed().as_secs(), "faults": caused.counts(),
         "ended": counts, "before": before.json(), "after": after.json(),
     });
     drop((world, Arc::clone(&registry), daemon));
     Report { figures, problems }
 }
 
-fn launcher(world: &World, name: &str, capacity: &str, pool: &str) -> Launcher {
+fn launcher(world: &World, name: &str, capacity: &str, from: u8) -> Launcher {
+    // Addresses that no other process of these tests uses.
+    let pool = format!("10.214.{}.{from}/26", std::process::id() % 256);
     let mount = format!("{}:/mnt/evidence", evidence(world).display());
     let launcher = world.launcher(name).env("GANTRY_CAPACITY", capacity);
-    let launcher = launcher.env("GANTRY_NETWORK_POOL", pool);
+    let launcher = launcher.env("GANTRY_NETWORK_POOL", &pool);
     launcher
         .env("SPACELIFT_WORKER_EXTRA_MOUNTS", &mount)
         .start()
