@@ -46,13 +46,45 @@ struct Args {
     /// What decides the soak's faults.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Accepted because other tests do.
-    #[arg(long, hide = true)]
+    #[command(flatten)]
+    of_others: OfOthers,
+}
+
+/// What `cargo test` hands to every test program after `--`.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Of other test programs")]
+struct OfOthers {
+    /// No effect.
+    #[arg(long)]
     nocapture: bool,
+    /// No effect.
+    #[arg(long)]
+    exact: bool,
+    /// No effect.
+    #[arg(long, short)]
+    quiet: bool,
+    /// No effect.
+    #[arg(long)]
+    test_threads: Option<usize>,
+    /// No effect.
+    #[arg(long)]
+    skip: Vec<String>,
+    /// Nothing is played: no cell is ignored.
+    #[arg(long)]
+    ignored: bool,
+    /// No effect.
+    #[arg(long)]
+    include_ignored: bool,
+    /// Nothing is played.
+    #[arg(long)]
+    list: bool,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.of_others.ignored || args.of_others.list {
+        return ExitCode::SUCCESS;
+    }
     if let Some(runs) = args.soak {
         let report = soak::soak(runs, args.minutes, args.seed, args.full);
         let json = table::soaked(&report);
