@@ -211,3 +211,58 @@ fn ambient(registry: &str) -> LoginSource {
         None => LoginSource::Anonymous,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logins(config: &str) -> (tempfile::TempDir, Logins) {
+        let dir = tempfile::tempdir().expect("temp dir");
+        std::fs::write(dir.path().join("config.json"), config).expect("written");
+        let settings = LoginSettings {
+            docker_config: Some(dir.path().to_owned()),
+            ..LoginSettings::default()
+        };
+        (dir, Logins::new(settings).expect("usable"))
+    }
+
+    #[test]
+    fn the_source_of_a_login_is_known_without_asking_anybody() {
+        let (_dir, logins) = logins(
+            r#"{"auths":{"ghcr.io":{"auth":"dTpw"},"123456789012.dkr.ecr.eu-west-1.amazonaws.com":{"auth":"dTpw"}},
+                "credHelpers":{"quay.io":"pass"}}"#,
+        );
+        let ecr = "111111111111.dkr.ecr.us-gov-west-1.amazonaws.com";
+        let cases = [
+            ("ghcr.io", "with the login of the docker configuration"),
+            ("quay.io", "with the login of docker-credential-pass"),
+            ("docker.io", "without a login"),
+            (
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+                "with the login of the docker configuration",
+            ),
+            (
+                ecr,
+                "with an ECR token of us-gov-west-1 for the AWS credentials of this host",
+            ),
+            (
+                "public.ecr.aws",
+                "with an ECR Public token for the AWS credentials of this host",
+            ),
+        ];
+        for (registry, expected) in cases {
+            let source = logins.source_for(registry).expect("readable");
+            assert_eq!(source.to_string(), expected, "{registry}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_nobody_can_renew_is_not_renewed() {
+        let (_dir, logins) = logins(r#"{"auths":{"ghcr.io":{"auth":"dTpw"}}}"#);
+        for registry in ["ghcr.io", "quay.io"] {
+            let login = logins.login(registry).await.expect("a login or none");
+            let renewed = logins.renewed(registry, &login).await;
+            assert_eq!(renewed.expect("no failure"), None, "{registry}");
+        }
+    }
+}

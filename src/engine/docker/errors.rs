@@ -70,7 +70,7 @@ fn by_registry_status(status: u16, message: String) -> ErrorKind {
 /// The engine passes these on as 500 with the registry's words only (measured on 20.10; later ones keep it
 /// for pulls), so the words are the only evidence.
 fn is_auth_failure(message: &str) -> bool {
-    const WORDS: [&str; 7] = [
+    const WORDS: [&str; 9] = [
         "no basic auth credentials",
         "unauthorized",
         "authentication required",
@@ -78,6 +78,9 @@ fn is_auth_failure(message: &str) -> bool {
         "pull access denied",
         "401 unauthorized",
         "403 forbidden",
+        // Amazon ECR, of an old token and of a missing right.
+        "authorization token has expired",
+        "is not authorized to perform",
     ];
     let message = message.to_ascii_lowercase();
     WORDS.iter().any(|word| message.contains(word))
@@ -142,6 +145,21 @@ mod tests {
                 500,
                 "denied: requested access to the resource is denied",
                 "Unauthorized",
+            ),
+            (
+                500,
+                "denied: Your authorization token has expired. Reauthenticate and try again.",
+                "Unauthorized",
+            ),
+            (
+                500,
+                "denied: User: arn:aws:iam::1:user/x is not authorized to perform: ecr:BatchGetImage",
+                "Unauthorized",
+            ),
+            (
+                500,
+                "mkdir /var/lib/docker/tmp: permission denied: unknown",
+                "Refused",
             ),
             (
                 500,

@@ -193,6 +193,33 @@ fn the_entry_that_let_an_image_in_is_told() {
     assert_eq!(list.to_string(), "quay.io, ghcr.io/acme");
 }
 
+#[test]
+fn each_entry_is_told_with_its_login() {
+    use crate::registry::{LoginSettings, Logins};
+    let logins = Logins::new(LoginSettings::default()).expect("usable");
+    let list = Allowlist::well_known();
+    let list = list.with(["ghcr.io/acme", "*.example.com"]).expect("valid");
+    let sources = list.login_sources(&logins);
+    let told = |entry: &str| {
+        let mut found = sources.iter().filter(|(text, _)| *text == entry);
+        let source = found.next().expect(entry).1.as_ref();
+        assert!(found.next().is_none(), "{entry} is told once");
+        source.expect("no configuration to fail").to_string()
+    };
+    for plain in [
+        "docker.io",
+        "ghcr.io",
+        "ghcr.io/acme",
+        "*.example.com",
+        "docker.pkg.dev",
+    ] {
+        assert_eq!(told(plain), "without a login", "{plain}");
+    }
+    assert!(told("dkr.ecr.<region>.amazonaws.com").starts_with("with an ECR token"));
+    assert!(told("public.ecr.aws").starts_with("with an ECR Public token"));
+    assert_eq!(sources.len(), 12);
+}
+
 /// The ten registries in other words than those of the list.
 fn is_one_of_the_ten(host: &str) -> bool {
     const PLAIN: [&str; 8] = [

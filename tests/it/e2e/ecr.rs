@@ -68,12 +68,14 @@ async fn gate(
             )
             .await
         }
-        given => {
-            amazon
-                .refused
-                .fetch_add(usize::from(given.is_some()), Ordering::SeqCst);
-            challenge(r#"Basic realm="https://ecr.example/",service="ecr.amazonaws.com""#)
+        Some(_) => {
+            amazon.refused.fetch_add(1, Ordering::SeqCst);
+            let message = "Your authorization token has expired. Reauthenticate and try again.";
+            let body = json!({ "errors": [{ "code": "DENIED", "message": message }] });
+            let kind = [("content-type", "application/json")];
+            (StatusCode::FORBIDDEN, kind, body.to_string()).into_response()
         }
+        None => challenge(r#"Basic realm="https://ecr.example/",service="ecr.amazonaws.com""#),
     }
 }
 
