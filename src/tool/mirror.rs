@@ -177,10 +177,10 @@ impl Fetcher {
         sink: impl FnMut(&[u8]) -> io::Result<()> + Send,
     ) -> Result<(), FetchError> {
         match self.mirror.place(name, file) {
-            Place::File(path) => from_disk(path, limit, sink).await,
+            Place::File(path) => off_disk(path, limit, sink).await,
             Place::Url(url) => {
                 let place = url.to_string();
-                let all = self.from_web(url, limit, sink);
+                let all = self.over_web(url, limit, sink);
                 match tokio::time::timeout(WHOLE, all).await {
                     Ok(done) => done,
                     Err(_) => Err(FetchError::Disk {
@@ -192,7 +192,7 @@ impl Fetcher {
         }
     }
 
-    async fn from_web(
+    async fn over_web(
         &self,
         url: Url,
         limit: u64,
@@ -281,7 +281,7 @@ fn unreachable(place: &str, source: reqwest::Error) -> FetchError {
     }
 }
 
-async fn from_disk(
+async fn off_disk(
     path: PathBuf,
     limit: u64,
     mut sink: impl FnMut(&[u8]) -> io::Result<()> + Send,

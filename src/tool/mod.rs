@@ -86,7 +86,7 @@ pub enum ToolError {
         /// The tool.
         name: String,
         /// Why.
-        source: FetchError,
+        source: Box<FetchError>,
     },
     /// The list of checksums is not to be believed.
     #[error("the checksums of {name} are not believed")]
@@ -247,10 +247,7 @@ impl Tools {
         name: &ToolName,
         arch: &'static str,
     ) -> Result<ReadyTool, ToolError> {
-        let get = |source| ToolError::Fetch {
-            name: name.shown(),
-            source,
-        };
+        let get = |source| not_fetched(name, source);
         let fetcher = &self.fetcher;
         let sums = fetcher
             .bytes(name, &name.sums(), MAX_SUMS)
@@ -301,10 +298,7 @@ impl Tools {
             output.write_all(chunk)
         };
         let fetched = self.fetcher.each(name, archive, MAX_ARCHIVE, sink).await;
-        fetched.map_err(|source| ToolError::Fetch {
-            name: name.shown(),
-            source,
-        })?;
+        fetched.map_err(|source| not_fetched(name, source))?;
         let found = Digest::from_bytes(hash.finalize().into());
         match found == expected {
             true => Ok(file),
@@ -379,6 +373,13 @@ fn copy_hashed(entry: &mut dyn io::Read, target: &Path, limit: u64) -> io::Resul
         })?;
         hash.update(&buffer[..length]);
         output.write_all(&buffer[..length])?;
+    }
+}
+
+fn not_fetched(name: &ToolName, source: FetchError) -> ToolError {
+    ToolError::Fetch {
+        name: name.shown(),
+        source: Box::new(source),
     }
 }
 
