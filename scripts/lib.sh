@@ -182,15 +182,30 @@ docker_up() {
     docker_answers && return 0
     need docker.io:dockerd docker.io:docker iptables:iptables
     docker_answers && return 0
-    local log=${TMPDIR:-/tmp}/gantry-dockerd.log pidfile
+    local log=${TMPDIR:-/tmp}/gantry-dockerd.log pidfile options
     say "starting dockerd (no Docker daemon answers); its log: $log"
     pidfile=$(mktemp -u "${TMPDIR:-/tmp}/gantry-dockerd.XXXXXX")
+    mapfile -t options < <(gvisor_options)
+    options+=(--live-restore --pidfile "$pidfile")
     if ((EUID == 0)); then
-        start dockerd "$log" env "PATH=$PATH:/usr/sbin:/sbin" dockerd --live-restore --pidfile "$pidfile"
+        start dockerd "$log" env "PATH=$PATH:/usr/sbin:/sbin" dockerd "${options[@]}"
     else
-        start dockerd "$log" sudo env "PATH=$PATH:/usr/sbin:/sbin" dockerd --live-restore --pidfile "$pidfile"
+        start dockerd "$log" sudo env "PATH=$PATH:/usr/sbin:/sbin" dockerd "${options[@]}"
     fi
     wait_started 60 dockerd "$STARTED_PID" "$log" docker_answers
+}
+
+# gvisor_options: where runsc is installed, options for two runtimes with it: one that lets containers connect to
+# sockets of the host, as runs need it, and one that does not. Debian's build takes a container's network namespace for the
+# host's on newer kernels, so it is told to use that namespace's own stack.
+gvisor_options() {
+    local runsc dir
+    runsc=$(command -v runsc) || return 0
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/gantry-gvisor.XXXXXX")
+    printf '#!/bin/sh\nexec %s --network=host --host-uds=open "$@"\n' "$runsc" >"$dir/runsc"
+    printf '#!/bin/sh\nexec %s --network=host "$@"\n' "$runsc" >"$dir/runsc-closed"
+    chmod 755 "$dir/runsc" "$dir/runsc-closed"
+    printf '%s\n' --add-runtime "runsc=$dir/runsc" --add-runtime "runsc-closed=$dir/runsc-closed"
 }
 
 docker_answers() { command -v docker >/dev/null && as_root docker info >/dev/null 2>&1; }

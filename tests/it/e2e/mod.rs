@@ -11,6 +11,7 @@ mod ecr;
 mod first_run;
 mod full_disk;
 mod handed;
+mod host_options;
 mod hostile;
 mod isolation;
 mod lease;
