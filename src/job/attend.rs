@@ -3,22 +3,24 @@
 //! `select!` only collects; each event is handled by a synchronous function, so that nothing is cancelled
 //! half-way.
 
+mod stopping;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gantry_protocol::control::run::{FailReason, GrantAnswer};
-use gantry_protocol::socket::{FromLauncher, Phase, StateOp, StopKind};
+use gantry_protocol::control::run::GrantAnswer;
+use gantry_protocol::socket::{FromLauncher, Phase, StateOp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::course::{Course, Step};
-use super::disk::{DiskLimits, DiskWatch, Over};
+use super::disk::{DiskLimits, DiskWatch};
 use super::outcome::EndedByUs;
 use super::reporter::{Reported, Reporter};
 use super::states::{Carried, carry};
-use super::timer::{Silence, Timer};
-use super::{Halt, Job, StopReason};
+use super::timer::Timer;
+use super::{Halt, Job};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
 use crate::journal::{GrantRecord, Progress, SessionRecord, Started};
 use crate::link::{Event, Link};
@@ -29,9 +31,6 @@ use crate::workspace::SpoolReader;
 
 /// Facts are looked for at least this often, should a bell be lost.
 const TICK: Duration = Duration::from_millis(500);
-
-/// A kill that did not take is repeated after this long.
-const KILL_AGAIN: Duration = Duration::from_secs(60);
 
 /// How a container's time here ended.
 pub(super) struct Attended {
@@ -336,108 +335,6 @@ impl<'a> Attendance<'a> {
             && error.is_lost_lease()
         {
             self.lose(error);
-        }
-    }
-
-    fn stopping(&self) -> bool {
-        self.kill_at.is_some() || self.lost.is_some()
-    }
-
-    fn on_stop(&mut self) {
-        let reason = self.job.stop.borrow_and_update().clone();
-        match reason {
-            None => {}
-            Some(StopReason::Lost) => self.lose(CallError::lost()),
-            // What may have begun to change the world uses every second that is left.
-            Some(reason @ StopReason::HostGoes) if self.started.has_any_grant() => {
-                let line = format!("Going on although {}.", reason.sentence());
-                self.job.shipper.narrator().say(line);
-            }
-            Some(reason) => self.interrupt(EndedByUs::Stopped(reason.sentence())),
-        }
-    }
-
-    fn check_time(&mut self) {
-        // Waiting for an answer of ours is no silence of the run's, and neither is waiting for a cloud.
-        let waits = self.course.waits() || !self.states.is_empty();
-        let silence = match waits || self.started.has_any_grant() {
-            true => Silence::Excused,
-            false => Silence::Counts,
-        };
-        if let Some(why) = self.timer.passed(Instant::now(), silence) {
-            let reason = FailReason::TimedOut;
-            self.interrupt(EndedByUs::Limit { reason, why });
-        }
-    }
-
-    fn on_disk(&mut self, over: Over) {
-        match over {
-            Over::Limit(why) => {
-                let reason = FailReason::OutOfDisk;
-                self.interrupt(EndedByUs::Limit { reason, why });
-            }
-            // A grace in which it fills the host's disk is none; but what may change the world keeps its own.
-            Over::Twice if !self.started.has_any_grant() => self.kill_at = Some(Instant::now()),
-            Over::Twice => {}
-        }
-    }
-
-    /// One interrupt to the tool, and a kill when its grace is over. What is being stopped already is left alone.
-    fn interrupt(&mut self, why: EndedByUs) {
-        if self.stopping() {
-            return;
-        }
-        let times = self.job.host.times;
-        let grace = match self.started.has_any_grant() {
-            true => times.apply_grace,
-            false => times.grace,
-        };
-        self.job.shipper.narrator().say(format!(
-            "Stopping: {why}. The tool was interrupted once and has {} s to end.",
-            grace.as_secs()
-        ));
-        self.link.handle.stop(StopKind::Interrupt);
-        self.ended_by_us = Some(why);
-        self.kill_at = Some(Instant::now() + grace);
-    }
-
-    fn refused(&mut self, error: CallError) {
-        if error.is_lost_lease() {
-            self.lose(error);
-        } else {
-            self.distrust(&Chain(&error).to_string());
-        }
-    }
-
-    /// The lease is gone. What was granted goes on to its end: it may not be cut, and nobody else has it.
-    fn lose(&mut self, why: CallError) {
-        warn!(error = %Chain(&why), "the lease is lost");
-        if self.lost.is_none() && !self.started.has_any_grant() {
-            self.kill_at = Some(Instant::now());
-        }
-        self.lost.get_or_insert(why);
-    }
-
-    /// The worker claims the impossible, or the server does not take what follows from its claims.
-    fn distrust(&mut self, why: &str) {
-        // The first reason stands; what cannot be read is found again at every look until the end.
-        if matches!(self.ended_by_us, Some(EndedByUs::Distrusted(_))) {
-            return;
-        }
-        error!(%why, "the container is not trusted any more");
-        self.job
-            .shipper
-            .narrator()
-            .say(format!("Ending the container: {why}"));
-        self.ended_by_us = Some(EndedByUs::Distrusted(why.to_owned()));
-        self.kill_at = Some(Instant::now());
-    }
-
-    async fn kill(&mut self) {
-        self.kill_at = Some(Instant::now() + KILL_AGAIN);
-        self.link.handle.stop(StopKind::Kill);
-        if let Err(error) = self.job.host.engine.kill(&self.container, "SIGKILL").await {
-            warn!(error = %Chain(&error), "the container could not be killed; trying again");
         }
     }
 

@@ -106,13 +106,7 @@ impl DataDir {
     /// # Errors
     /// [`DirsError::Io`].
     pub fn create_run(&self, run: RunId, attempt: Attempt) -> Result<RunDirs, DirsError> {
-        let dirs = self.run(run, attempt);
-        self.make(&dirs).map_err(|source| DirsError::Io {
-            operation: "make run directory",
-            path: dirs.root.clone(),
-            source,
-        })?;
-        Ok(dirs)
+        self.made(self.run(run, attempt))
     }
 
     /// Makes the directories of a container that waits for its run; `id` is unique.
@@ -120,13 +114,7 @@ impl DataDir {
     /// # Errors
     /// [`DirsError::Io`].
     pub fn create_waiting(&self, id: &str) -> Result<RunDirs, DirsError> {
-        let dirs = self.named(format!("{WAITING}{id}"));
-        self.make(&dirs).map_err(|source| DirsError::Io {
-            operation: "make run directory",
-            path: dirs.root.clone(),
-            source,
-        })?;
-        Ok(dirs)
+        self.made(self.named(format!("{WAITING}{id}")))
     }
 
     /// Gives the directories of a waiting container to an attempt. Its mounts follow them: they hold the
@@ -170,6 +158,17 @@ impl DataDir {
         RunDirs {
             root: self.path.join("runs").join(&name),
             name,
+        }
+    }
+
+    fn made(&self, dirs: RunDirs) -> Result<RunDirs, DirsError> {
+        match self.make(&dirs) {
+            Ok(()) => Ok(dirs),
+            Err(source) => Err(DirsError::Io {
+                operation: "make run directory",
+                path: dirs.root,
+                source,
+            }),
         }
     }
 

@@ -21,8 +21,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 
 /// What is to be done now.
 enum Step {
-    End(Standby),
-    Make(Option<Recipe>),
+    End(Box<Standby>),
+    Make(Option<Box<Recipe>>),
     Nothing,
 }
 
@@ -67,7 +67,7 @@ pub async fn keep(host: Arc<Host>) {
         let changed = standbys.changed.notified();
         match standbys.step(Instant::now()) {
             Step::End(standby) => {
-                make::discard(&host, standby).await;
+                make::discard(&host, *standby).await;
                 standbys.changed.notify_waiters();
             }
             Step::Make(recipe) => {
@@ -84,9 +84,9 @@ pub async fn keep(host: Arc<Host>) {
     }
 }
 
-async fn recipe_of(host: &Host, asked: Option<Recipe>) -> Result<Recipe, MakeError> {
+async fn recipe_of(host: &Host, asked: Option<Box<Recipe>>) -> Result<Recipe, MakeError> {
     if let Some(recipe) = asked {
-        return Ok(recipe);
+        return Ok(*recipe);
     }
     let reference = host.default_image.as_deref().unwrap_or_default();
     Ok(Recipe {
@@ -121,7 +121,7 @@ impl Standbys {
         let mut inner = self.lock();
         let wanted = inner.wanted(self.limit, self.capacity);
         if let Some(standby) = inner.surplus(wanted, now) {
-            return Step::End(standby);
+            return Step::End(Box::new(standby));
         }
         if now < inner.not_before {
             return Step::Nothing;
@@ -130,10 +130,10 @@ impl Standbys {
         if inner.ready.len() + inner.making as usize >= wanted {
             // A plan's apply is surer to come than another first run.
             let other = missing.and_then(|_| inner.unexpected());
-            return other.map_or(Step::Nothing, Step::End);
+            return other.map_or(Step::Nothing, |other| Step::End(Box::new(other)));
         }
         inner.making += 1;
-        Step::Make(missing)
+        Step::Make(missing.map(Box::new))
     }
 
     fn made(&self, made: Result<Standby, MakeError>) {
