@@ -2,6 +2,7 @@
 //!
 //! Takes a phase, gives the run and the means to let it go. Never: a phase that is only assumed to be reached.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -125,8 +126,9 @@ impl<'w> Scene<'w> {
 
     /// Waits until a run has ended, confirming its plan and opening its hooks on the way.
     pub(crate) fn finish(&self, run: &Run<'_>, launcher: &Launcher) -> Seen {
+        let mut opened = BTreeSet::new();
         wait_for(&format!("run {} to end", run.id()), END, || {
-            open_hooks(launcher.data_dir());
+            open_hooks(launcher.data_dir(), &mut opened);
             let seen = run.try_look()?;
             if seen.state == "UNCONFIRMED" {
                 run.confirm();
@@ -227,14 +229,14 @@ fn waiting(name: &str) -> String {
     )
 }
 
-/// Opens every hook that waits in a run of this data directory.
-fn open_hooks(data: &Path) {
+/// Opens every hook that waits in a run of this data directory, each once: an opened one may be on its way out.
+fn open_hooks(data: &Path, opened: &mut BTreeSet<PathBuf>) {
     let runs = fs::read_dir(data.join("runs")).into_iter().flatten();
     for run in runs.flatten() {
         let workspace = run.path().join("workspace");
         for name in ["init", "plan", "apply"] {
             let go = workspace.join(format!("go-{name}"));
-            if workspace.join(format!("in-{name}")).exists() && !go.exists() {
+            if workspace.join(format!("in-{name}")).exists() && opened.insert(go.clone()) {
                 // The directory may go at any time: then nobody waits in it.
                 fs::write(&go, "").ok();
             }
