@@ -85,7 +85,7 @@ impl World {
         Arc::new(Tools::new(keys, mirror, Vec::new(), store))
     }
 
-    fn from_directory(&self) -> Arc<Tools> {
+    fn by_directory(&self) -> Arc<Tools> {
         self.tools(self.path("mirror").to_str().unwrap())
     }
 
@@ -160,7 +160,7 @@ async fn a_signed_tool_is_kept_and_needs_no_mirror_afterwards() {
 async fn a_kept_tool_counts_as_long_as_its_key_does() {
     let world = World::new();
     world.publish("1.2.3", &zip_of(&[("terraform", TOOL)]));
-    ready(&world.from_directory(), "1.2.3").await.unwrap();
+    ready(&world.by_directory(), "1.2.3").await.unwrap();
     let mirror = world.path("mirror").display().to_string();
     let error = ready(&world.tools_with(Keys::default(), &mirror), "1.2.3").await;
     assert!(matches!(error, Err(ToolError::NoKeys { .. })), "{error:?}");
@@ -170,7 +170,7 @@ async fn a_kept_tool_counts_as_long_as_its_key_does() {
         super::tool_keys::OTHER.0.export(&other, false),
     )
     .unwrap();
-    let error = ready(&world.from_directory(), "1.2.3").await;
+    let error = ready(&world.by_directory(), "1.2.3").await;
     assert!(
         matches!(error, Err(ToolError::Signature { .. })),
         "{error:?}"
@@ -181,7 +181,7 @@ async fn a_kept_tool_counts_as_long_as_its_key_does() {
 async fn a_kept_tool_that_was_changed_is_fetched_again() {
     let world = World::new();
     world.publish("1.2.3", &zip_of(&[("terraform", TOOL)]));
-    let tools = world.from_directory();
+    let tools = world.by_directory();
     let tool = ready(&tools, "1.2.3").await.unwrap();
     fs::remove_file(&tool.path).unwrap();
     fs::write(&tool.path, b"\x7fELF but another").unwrap();
@@ -196,7 +196,7 @@ async fn a_kept_tool_that_was_changed_is_fetched_again() {
 
 /// Every refusal names the tool and leaves nothing.
 async fn refused(world: &World, version: &str, parts: &[&str]) {
-    let error = ready(&world.from_directory(), version).await.unwrap_err();
+    let error = ready(&world.by_directory(), version).await.unwrap_err();
     let text = told(&error);
     for part in parts.iter().chain([&version]) {
         assert!(text.contains(part), "no `{part}` in: {text}");
@@ -311,7 +311,7 @@ async fn requests_at_the_same_time_download_once() {
 async fn an_apply_gets_what_planned_or_nothing() {
     let world = World::new();
     world.publish("1.2.3", &zip_of(&[("terraform", TOOL)]));
-    let tools = world.from_directory();
+    let tools = world.by_directory();
     let name = terraform("1.2.3");
     let planned = Digest::of(TOOL);
     assert_eq!(
