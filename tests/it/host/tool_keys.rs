@@ -3,12 +3,11 @@
 //! Takes key files, gives verdicts. Never: a key that a person would have to make.
 
 use std::fs;
-use std::sync::LazyLock;
 
 use gantry_launcher::tool::{KeyFault, KeyFileError, Keys, SignatureError};
 use gantry_test_support::KeyRing;
 
-use super::tools::RING;
+use super::tools::{Publisher, publisher};
 
 const SUMS: &[u8] = b"0000  terraform_1.2.3_linux_amd64.zip\n";
 
@@ -17,11 +16,11 @@ const THEN: &str = "20200101T000000";
 const LATER: &str = "20200601T000000";
 
 /// Another publisher.
-pub(super) static OTHER: LazyLock<(KeyRing, String)> = LazyLock::new(|| {
+pub(super) fn other() -> Publisher {
     let ring = KeyRing::new();
     let key = ring.generate("other", "ed25519", "sign,cert", "2y", "");
     (ring, key)
-});
+}
 
 fn keys(files: &[Vec<u8>]) -> Keys {
     let temp = tempfile::tempdir().unwrap();
@@ -36,7 +35,8 @@ fn keys(files: &[Vec<u8>]) -> Keys {
 
 #[test]
 fn armored_and_binary_keys_of_several_files_count() {
-    let ((ring, key), (other, second)) = (&*RING, &*OTHER);
+    let publisher = publisher();
+    let ((ring, key), (other, second)) = (&*publisher, &other());
     let keys = keys(&[other.export(second, false), ring.export(key, true)]);
     for (ring, key) in [(ring, key), (other, second)] {
         assert_eq!(
@@ -52,7 +52,8 @@ fn armored_and_binary_keys_of_several_files_count() {
 
 #[test]
 fn only_the_named_keys_count() {
-    let ((ring, key), (other, second)) = (&*RING, &*OTHER);
+    let publisher = publisher();
+    let ((ring, key), (other, second)) = (&*publisher, &other());
     let keys = keys(&[ring.export(key, true)]);
     let foreign = keys.verify(SUMS, &other.sign(second, SUMS, ""));
     let issuer = second.clone();
@@ -68,7 +69,8 @@ fn only_the_named_keys_count() {
 
 #[test]
 fn a_damaged_signature_never_counts_and_never_panics() {
-    let (ring, key) = &*RING;
+    let publisher = publisher();
+    let (ring, key) = &*publisher;
     let keys = keys(&[ring.export(key, true)]);
     let good = ring.sign(key, SUMS, "");
     for at in 0..good.len() {
@@ -140,7 +142,8 @@ fn a_key_file_that_holds_no_key_is_named() {
     let path = temp.path().join("key.asc");
     let load = || Keys::load(std::slice::from_ref(&path));
     assert!(matches!(load(), Err(KeyFileError::Read { .. })));
-    let (ring, key) = &*RING;
+    let publisher = publisher();
+    let (ring, key) = &*publisher;
     let armored = ring.export(key, true);
     let signature = ring.sign(key, SUMS, "");
     let cut = &armored[..armored.len() / 2];

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gantry_launcher::tool::{Keys, Mirror, ReadyTool, ToolError, ToolName, Tools};
 use gantry_launcher::workspace::BinaryStore;
@@ -17,12 +17,22 @@ use tempfile::TempDir;
 /// What stands in the place of a tool's executable: nothing here runs it.
 const TOOL: &[u8] = b"\x7fELF and so on";
 
-/// One ring for all: making keys takes long.
-pub(super) static RING: LazyLock<(KeyRing, String)> = LazyLock::new(|| {
+/// A key ring and the fingerprint of its key.
+pub(super) type Publisher = (KeyRing, String);
+
+/// One for all tests that run at the same time, since making keys takes long; it ends with the last of them.
+pub(super) fn publisher() -> Arc<Publisher> {
+    static SHARED: Mutex<Weak<Publisher>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(publisher) = shared.upgrade() {
+        return publisher;
+    }
     let ring = KeyRing::new();
     let key = ring.generate("publisher", "ed25519", "sign,cert", "2y", "");
-    (ring, key)
-});
+    let made = Arc::new((ring, key));
+    *shared = Arc::downgrade(&made);
+    made
+}
 
 pub(super) fn arch() -> &'static str {
     match std::env::consts::ARCH {
@@ -35,6 +45,7 @@ pub(super) fn arch() -> &'static str {
 /// A mirror's directory, a data directory, a key file.
 struct World {
     temp: TempDir,
+    publisher: Arc<Publisher>,
 }
 
 impl World {
@@ -43,9 +54,10 @@ impl World {
         for dir in ["mirror", "data"] {
             fs::create_dir(temp.path().join(dir)).unwrap();
         }
-        let (ring, key) = &*RING;
+        let publisher = publisher();
+        let (ring, key) = &*publisher;
         fs::write(temp.path().join("key"), ring.export(key, true)).unwrap();
-        Self { temp }
+        Self { temp, publisher }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -63,7 +75,7 @@ impl World {
     fn publish_sums(&self, version: &str, sums: &str) -> PathBuf {
         let dir = self.path("mirror/terraform").join(version);
         fs::create_dir_all(&dir).unwrap();
-        let (ring, key) = &*RING;
+        let (ring, key) = &*self.publisher;
         let file = dir.join(format!("terraform_{version}_SHA256SUMS"));
         fs::write(&file, sums).unwrap();
         fs::write(
@@ -135,7 +147,10 @@ async fn a_signed_tool_is_kept_and_needs_no_mirror_afterwards() {
     let tools = world.tools(&web.url());
     let tool = ready(&tools, "1.2.3").await.unwrap();
     assert_eq!(fs::read(&tool.path).unwrap(), TOOL);
-    assert_eq!((tool.digest, &tool.signer), (Digest::of(TOOL), &RING.1));
+    assert_eq!(
+        (tool.digest, &tool.signer),
+        (Digest::of(TOOL), &world.publisher.1)
+    );
     assert!(tool.path.starts_with(world.path("data/tools")));
     assert_eq!(
         world.kept().len(),
@@ -164,12 +179,8 @@ async fn a_kept_tool_counts_as_long_as_its_key_does() {
     let mirror = world.path("mirror").display().to_string();
     let error = ready(&world.tools_with(Keys::default(), &mirror), "1.2.3").await;
     assert!(matches!(error, Err(ToolError::NoKeys { .. })), "{error:?}");
-    let other = super::tool_keys::OTHER.1.clone();
-    fs::write(
-        world.path("key"),
-        super::tool_keys::OTHER.0.export(&other, false),
-    )
-    .unwrap();
+    let (ring, other) = super::tool_keys::other();
+    fs::write(world.path("key"), ring.export(&other, false)).unwrap();
     let error = ready(&world.by_directory(), "1.2.3").await;
     assert!(
         matches!(error, Err(ToolError::Signature { .. })),
@@ -219,7 +230,7 @@ async fn what_is_not_as_signed_is_refused() {
     refused(
         &world,
         "1.0.1",
-        &["not made by it over these checksums", &RING.1],
+        &["not made by it over these checksums", &world.publisher.1],
     )
     .await;
 
