@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn each_reason_closes_the_intake_and_is_named() {
         let why = || "away".to_owned();
-        let changes: [(&str, fn(&mut State, String)); 6] = [
+        type Change = fn(&mut State, String);
+        let changes: [(&str, Change); 6] = [
             ("stopping", |state, _| drop(state.signal())),
             ("cycling", |state, _| state.cycle()),
             ("drained", |state, _| state.drain(true)),
