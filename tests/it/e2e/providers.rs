@@ -13,7 +13,8 @@ use super::runner_images::Built;
 
 /// The module, which is also the provider's name in the registry.
 const MODULE: &str = "github.com/hashicorp/terraform-provider-time";
-const VERSION: &str = "0.14.2";
+/// Old enough for the Go of Debian 12.
+const VERSION: &str = "0.9.1";
 
 /// The executable, built once and kept in the build directory of the tests.
 static PROVIDER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -157,6 +158,6 @@ fn a_hosts_mirror_is_all_that_runs_get_and_what_they_got_is_kept() {
     let _kept = offline("a").start();
     let with = stack.deploy();
     with.wait("FINISHED");
-    with.wait_log("PREPARING", "hashicorp/time 0.14.2");
+    with.wait_log("PREPARING", &format!("hashicorp/time {VERSION}"));
     with.wait_log("INITIALIZING", "previously-installed hashicorp/time");
 }
