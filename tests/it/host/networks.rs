@@ -195,6 +195,43 @@ async fn networks_are_what_they_should_be() {
 }
 
 #[tokio::test]
+async fn a_container_does_not_reach_that_of_another_run() {
+    let world = World::new();
+    let networks = world.open(2, &[]).await.expect("room");
+    let [mine, theirs] = [
+        networks.take("gantry-a-1").await.expect("free"),
+        networks.take("gantry-b-1").await.expect("free"),
+    ];
+    let server = world.container(theirs.as_str());
+    let page = "echo \"the cloud's page\" > /tmp/page; exec busybox httpd -f -p 8169 -h /tmp";
+    let script = format!("PATH=/bin; mkdir -p /tmp; {page}");
+    docker(&[
+        "exec",
+        "--detach",
+        &server.0,
+        "/bin/busybox",
+        "sh",
+        "-c",
+        &script,
+    ]);
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = docker(&["inspect", "--format", format, &server.0]);
+    let listening = format!("{address}:8169").parse().expect("an address");
+    wait_until("the host reaches it", || {
+        TcpStream::connect_timeout(&listening, Duration::from_secs(1)).is_ok()
+    });
+    assert!(
+        !world.reaches(mine.as_str(), &address),
+        "another run's network"
+    );
+    assert!(!world.reaches(theirs.as_str(), &address), "its own network");
+    assert!(
+        !world.reaches("bridge", &address),
+        "Docker's shared network"
+    );
+}
+
+#[tokio::test]
 async fn a_restart_takes_over_what_runs_and_leaves_no_more_than_before() {
     let world = World::new();
     let before = world.open(3, &[]).await.expect("room");
