@@ -317,3 +317,37 @@ fn public_ecr_gets_a_token_where_there_is_one_and_nobody_needs_it() {
         "{report}"
     );
 }
+
+#[test]
+fn a_refused_image_is_told_by_text_and_exit_code() {
+    let home = tempfile::tempdir().expect("temp dir");
+    let check = |image: &str, variables: &[(&str, &str)]| {
+        let mut command = Command::new(Program::Launcher.path());
+        command.args(["image", "check", image]).env_clear();
+        command
+            .env("HOME", home.path())
+            .envs(variables.iter().copied());
+        let output = command.output().expect("the launcher");
+        let told = String::from_utf8(output.stdout).expect("text");
+        (output.status.code(), told)
+    };
+    let (code, told) = check("docker.io.evil.example/x", &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(
+        told.contains(
+            "verdict     refused: image `docker.io.evil.example/x:latest` is not allowed"
+        ),
+        "{told}"
+    );
+    let (code, told) = check("Ghcr.io/x", &[]);
+    assert!(
+        code == Some(1) && told.contains("is not an image reference"),
+        "{told}"
+    );
+    let (code, told) = check("ghcr.io/x", &[("GANTRY_PULL_POLICY", "sometimes")]);
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(64), ""),
+        "a mistake in the configuration is none of the image"
+    );
+}

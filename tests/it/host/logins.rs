@@ -152,6 +152,8 @@ impl Trusted {
 impl Drop for Trusted {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+        // The directory above goes with the last of its kind.
+        let _ = self.0.parent().map(std::fs::remove_dir);
     }
 }
 
