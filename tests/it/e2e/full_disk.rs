@@ -11,7 +11,10 @@ fn a_full_disk_is_named_and_afterwards_all_is_well() {
     repo.commit(&[("main.tf", CODE)]);
     let stack = world.stack("full", &repo).autodeploy().create();
     let disk = LoopDisk::mount(&world.dir().join("a"), 512);
-    let launcher = world.launcher("a").start();
+    let launcher = world
+        .launcher("a")
+        .env("GANTRY_MIN_FREE_DISK_MB", "0")
+        .start();
     stack.preview().wait("FINISHED");
 
     disk.fill();
@@ -57,7 +60,10 @@ fn a_disk_that_fills_up_during_a_plan_fails_it_by_name_and_loses_no_log() {
         )
         .create();
     let disk = LoopDisk::mount(&world.dir().join("a"), 512);
-    let launcher = world.launcher("a").start();
+    let launcher = world
+        .launcher("a")
+        .env("GANTRY_MIN_FREE_DISK_MB", "0")
+        .start();
     let run = stack.deploy();
     let dir = launcher.run_dir(run.id(), 1);
     dir.wait_file("in-plan");
