@@ -15,28 +15,29 @@ pub(super) struct Ended {
 /// All of them, previews too.
 pub(super) fn every(world: &World, stack: &str) -> Vec<Ended> {
     let mut ended = Vec::new();
-    for list in ["runs", "proposedRuns"] {
-        let mut before = Value::Null;
-        loop {
-            let page = page(world, stack, list, &before);
-            let Some(last) = page.last() else { break };
-            before = Value::from(last.as_str());
-            ended.extend(page.iter().map(|id| look(world, stack, id)));
-        }
+    let mut before = Value::Null;
+    loop {
+        let page = page(world, stack, &before);
+        let Some(last) = page.last() else {
+            return ended;
+        };
+        before = Value::from(last.as_str());
+        ended.extend(page.iter().map(|id| look(world, stack, id)));
     }
-    ended
 }
 
-fn page(world: &World, stack: &str, list: &str, before: &Value) -> Vec<String> {
-    let query = format!(
-        "query($stack: ID!, $before: ID) {{ stack(id: $stack) {{ {list}(before: $before) {{ id }} }} }}"
-    );
+fn page(world: &World, stack: &str, before: &Value) -> Vec<String> {
+    let query =
+        "query($stack: ID!, $before: ID) { stack(id: $stack) { runs(before: $before) { id } } }";
     let data = wait_for("a page of runs", SHORT, || {
         world
             .api()
-            .ask(&query, json!({ "stack": stack, "before": before }))
+            .ask(query, json!({ "stack": stack, "before": before }))
     });
-    let rows = data["stack"][list].as_array().cloned().unwrap_or_default();
+    let rows = data["stack"]["runs"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let ids = rows.iter().filter_map(|row| row["id"].as_str());
     ids.map(str::to_owned).collect()
 }
