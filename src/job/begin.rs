@@ -22,6 +22,7 @@ use crate::backoff::Backoff;
 use crate::engine::{ContainerId, ContainerSpec, ContainerStatus, EngineError};
 use crate::journal::{Progress, Started};
 use crate::link::{self, Expect};
+use crate::network::NetworkError;
 use crate::quiet::Quiet;
 use crate::workspace::RunDirs;
 
@@ -63,9 +64,11 @@ impl Job {
             };
             self.host.breaker.failed(&why);
             if let Some(unsaid) = quiet.due(&why) {
-                warn!(%why, unsaid, "the container engine is away; beginning again");
+                warn!(%why, unsaid, "a container can't be had yet; beginning again");
                 let narrator = self.shipper.narrator();
-                narrator.say("The container engine is away; beginning again when it is back.");
+                narrator.say(format!(
+                    "No container can be had yet, beginning again: {why}"
+                ));
             }
             self.unless_stopped(tokio::time::sleep(backoff.wait()))
                 .await?;
@@ -227,7 +230,11 @@ impl Job {
         let accounts = account_files(&dirs, &recipe.image);
         let accounts = accounts.map_err(|error| refused(Gate::Workspace, &error))?;
         let network = host.networks.take(&self.container_name()).await;
-        let network = network.map_err(|error| refused(Gate::Container, &error))?;
+        let network = network.map_err(|error| match error {
+            // A container that is on its way out holds one.
+            NetworkError::AllHeld { .. } => Halt::Away(Gate::Container, error.to_string()),
+            error => refused(Gate::Container, &error),
+        })?;
         let name = self.container_name();
         let spec = spec(host, recipe, worker, (&dirs, accounts), &network, &name);
         let spec = spec.map_err(|error| refused(Gate::Container, &error))?;

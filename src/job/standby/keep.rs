@@ -47,6 +47,14 @@ pub async fn sweep(host: &Host, entries: &[Entry]) {
         }
         Err(error) => warn!(error = %Chain(&error), "waiting containers can't be listed"),
     }
+    // Those through which an image's files were read: whoever read them is gone.
+    let helper = format!("{LABEL_LAUNCHER}.helper");
+    let helpers = host.engine.list(&helper, &launcher).await;
+    for row in helpers.unwrap_or_default() {
+        if let Err(error) = host.engine.remove(&row.id).await {
+            warn!(container = %row.name, error = %Chain(&error), "can't be removed");
+        }
+    }
     match host.data.waiting() {
         Ok(left) => {
             for leftover in left.iter().flat_map(|dirs| host.data.remove_run(dirs)) {
