@@ -260,6 +260,62 @@ mod tests {
         assert!(error.to_string().contains("/nonexistent/docker.sock"));
     }
 
+    /// An engine that gives this one answer to whatever is asked, and tells what was.
+    fn engine_that_says(
+        status: &str,
+        body: &str,
+    ) -> (tempfile::TempDir, Docker, std::thread::JoinHandle<String>) {
+        use std::io::{Read as _, Write as _};
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("docker.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let asked = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).expect("a request");
+            stream.write_all(answer.as_bytes()).expect("answered");
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let docker = Docker::new(Some(&format!("unix://{}", path.display()))).expect("an address");
+        (dir, docker, asked)
+    }
+
+    /// Requests name no version, so that each engine serves its own newest: one that was made after this client does
+    /// not find it too old, and one that was made before does not find it too new.
+    #[tokio::test]
+    async fn an_engine_is_asked_in_its_own_version() {
+        let body = r#"{"Version":"19.3","ApiVersion":"1.40","Os":"linux","Arch":"amd64"}"#;
+        let (_dir, docker, asked) = engine_that_says("200 OK", body);
+        let error = docker.info().await.expect_err("too old");
+        assert!(
+            matches!(error.kind(), ErrorKind::TooOld { .. }),
+            "{error:?}"
+        );
+        assert!(
+            crate::report::Chain(&error)
+                .to_string()
+                .contains("speaks API 1.40")
+        );
+        let asked = asked.join().expect("asked");
+        assert!(asked.starts_with("GET /version "), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_refuses_the_version_says_so_in_one_error() {
+        let body = r#"{"message":"client version 1.41 is too old. Minimum supported API version is 1.44"}"#;
+        let (_dir, docker, _asked) = engine_that_says("400 Bad Request", body);
+        let error = docker.info().await.expect_err("refused");
+        let said = crate::report::Chain(&error).to_string();
+        assert!(
+            said.contains("Minimum supported API version is 1.44") && said.contains("docker.sock"),
+            "{said}"
+        );
+    }
+
     #[test]
     fn api_versions_compare_as_numbers() {
         assert!(parse_api("1.9") < parse_api("1.41"));
