@@ -39,8 +39,11 @@ pub async fn sweep(host: &Host, entries: &[Entry]) {
             for row in listed {
                 if row.name.starts_with(NAME) && !used(&row.name) {
                     info!(container = %row.name, "waited for a run of an earlier process; removed");
-                    if let Err(error) = host.engine.remove(&row.id).await {
-                        warn!(container = %row.name, error = %Chain(&error), "can't be removed");
+                    match host.engine.remove(&row.id).await {
+                        Ok(()) => host.networks.release(&row.name),
+                        Err(error) => {
+                            warn!(container = %row.name, error = %Chain(&error), "can't be removed");
+                        }
                     }
                 }
             }
@@ -76,6 +79,7 @@ pub async fn keep(host: Arc<Host>) {
         match standbys.step(Instant::now()) {
             Step::End(standby) => {
                 make::discard(&host, *standby).await;
+                standbys.lock().ending -= 1;
                 standbys.changed.notify_waiters();
             }
             Step::Make(recipe) => {
@@ -110,13 +114,13 @@ pub async fn end_all(host: &Host) {
     standbys.open(false);
     loop {
         let changed = standbys.changed.notified();
-        let (standby, making) = {
+        let (standby, at_work) = {
             let mut inner = standbys.lock();
-            (inner.ready.pop(), inner.making)
+            (inner.ready.pop(), inner.making + inner.ending)
         };
         match standby {
             Some(standby) => make::discard(host, standby).await,
-            None if making == 0 => return,
+            None if at_work == 0 => return,
             None => {
                 let _ = tokio::time::timeout(TICK, changed).await;
             }
@@ -129,6 +133,7 @@ impl Standbys {
         let mut inner = self.lock();
         let wanted = inner.wanted(self.limit, self.capacity);
         if let Some(standby) = inner.surplus(wanted, now) {
+            inner.ending += 1;
             return Step::End(Box::new(standby));
         }
         if now < inner.not_before {
@@ -137,8 +142,11 @@ impl Standbys {
         let missing = inner.missing(now);
         if inner.ready.len() + inner.making as usize >= wanted {
             // A plan's apply is surer to come than another first run.
-            let other = missing.and_then(|_| inner.unexpected());
-            return other.map_or(Step::Nothing, |other| Step::End(Box::new(other)));
+            let Some(other) = missing.and_then(|_| inner.unexpected()) else {
+                return Step::Nothing;
+            };
+            inner.ending += 1;
+            return Step::End(Box::new(other));
         }
         inner.making += 1;
         Step::Make(missing.map(Box::new))

@@ -81,6 +81,8 @@ struct Inner {
     busy: u32,
     /// Containers that are being made.
     making: u32,
+    /// Containers that [`keep`] is removing.
+    ending: u32,
     ready: Vec<Standby>,
     /// Recipes of plans that wait for their apply, and how long they are kept ready.
     expected: Vec<(Recipe, Instant)>,
@@ -105,6 +107,7 @@ impl Standbys {
             open: false,
             busy: 0,
             making: 0,
+            ending: 0,
             ready: Vec::new(),
             expected: Vec::new(),
             not_before: Instant::now(),
@@ -188,7 +191,8 @@ impl Standbys {
 
 impl Inner {
     fn count(&self) -> u32 {
-        self.busy + self.making + u32::try_from(self.ready.len()).unwrap_or(u32::MAX)
+        let ready = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
+        self.busy + self.making + self.ending + ready
     }
 
     /// How many should wait now.
