@@ -11,6 +11,7 @@ use super::{NAME, Recipe, Standby, Standbys};
 use crate::container::{Class, LABEL_LAUNCHER};
 use crate::job::Host;
 use crate::journal::Entry;
+use crate::network::NetworkError;
 use crate::report::Chain;
 
 /// Age and room are looked at this often.
@@ -157,6 +158,10 @@ impl Standbys {
         inner.making -= 1;
         match made {
             Ok(standby) => inner.ready.push(standby),
+            // A container that is on its way out holds the network.
+            Err(MakeError::Network(NetworkError::AllHeld { .. })) => {
+                inner.not_before = Instant::now() + TICK;
+            }
             Err(error) => {
                 inner.not_before = Instant::now() + AFTER_FAILURE;
                 // What can't be made is not tried for ever: the plan's apply starts its own container.
