@@ -96,6 +96,7 @@ pub struct Pool {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Worker {
     pub id: String,
     pub busy: bool,
