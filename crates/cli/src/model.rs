@@ -270,3 +270,19 @@ pub struct Output {
     /// JSON as text.
     pub value: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the server's schema has it, launchers included.
+    #[test]
+    fn a_pool_with_a_launcher_is_read() {
+        let pool = r#"{"id": "P", "name": "prod", "description": null, "pendingRuns": 1, "busyWorkers": 0,
+            "workers": [{"id": "L", "busy": false, "drained": false, "status": "PAUSED", "statusReason": "no room",
+                         "metadata": "{\"host\":\"h1\"}", "lastSeenAt": 1790000000}]}"#;
+        let pool: Pool = serde_json::from_str(pool).expect("a pool");
+        assert_eq!(pool.workers[0].host(), "h1");
+        assert_eq!(pool.workers[0].status_reason.as_deref(), Some("no room"));
+    }
+}
