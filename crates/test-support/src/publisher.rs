@@ -86,9 +86,10 @@ impl KeyRing {
 
     /// A binary detached signature over `content`, made at `at` (now when empty).
     pub fn sign(&self, fingerprint: &str, content: &[u8], at: &str) -> Vec<u8> {
-        let file = self.home.path().join("content");
-        fs::write(&file, content).expect("write");
-        let file = file.to_str().expect("UTF-8");
+        // A file of its own: tests that run at the same time share a ring.
+        let mut file = tempfile::NamedTempFile::new_in(self.home.path()).expect("a file");
+        file.write_all(content).expect("write");
+        let file = file.path().to_str().expect("UTF-8");
         let args = [
             "--local-user",
             fingerprint,

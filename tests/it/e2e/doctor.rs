@@ -1,7 +1,12 @@
 //! The doctor on a host that is ready, and on hosts that are not.
 
+use std::sync::{Mutex, PoisonError};
+
 use gantry_test_support::{Docker, World};
 use serde_json::Value;
+
+/// One test at a time: a doctor's containers can't be told from those of another doctor that is at work.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn lines(answer: &str) -> Vec<Value> {
     let report: Value = serde_json::from_str(answer).expect("JSON");
@@ -16,6 +21,7 @@ fn verdict<'a>(lines: &'a [Value], check: &str) -> &'a str {
 
 #[test]
 fn a_host_that_is_ready() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let world = World::start();
     let doctor = world.launcher("a").env("GANTRY_MIN_FREE_DISK_MB", "1");
     let (code, answer) = doctor.ask(&["doctor", "--json"]);
@@ -57,6 +63,7 @@ fn a_host_that_is_ready() {
 
 #[test]
 fn hosts_that_are_not() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let world = World::start();
     let other = world.other_pool("other");
     for (name, value, check) in [
