@@ -31,6 +31,10 @@ pub struct RunPayload {
     pub pool: PoolId,
     /// The stack's slug.
     pub stack: StackId,
+    /// What else is known about the stack; nothing of it is executed.
+    pub stack_facts: StackFacts,
+    /// The name that the server's operator gave this installation.
+    pub account_name: String,
     /// The stack's space.
     pub space: String,
     /// What the run is for.
@@ -39,12 +43,20 @@ pub struct RunPayload {
     pub stage: Stage,
     /// Who or what triggered it; empty for a commit.
     pub triggered_by: String,
+    /// When it was made, in Unix milliseconds.
+    pub created_at: i64,
+    /// When it was handed over for this lease, in Unix milliseconds.
+    pub updated_at: i64,
     /// Entries that users attached, oldest first.
     pub metadata: Vec<String>,
+    /// Flags that policies of the server set on the run.
+    pub flags: Vec<String>,
     /// The stack's labels.
     pub labels: Vec<String>,
     /// Where the code comes from.
     pub source: Source,
+    /// What the code host says about the commit.
+    pub commit: CommitFacts,
     /// Runner image reference; `None` lets the launcher's default stand.
     pub image: Option<String>,
     /// Which tool plans and applies.
@@ -65,6 +77,32 @@ pub struct RunPayload {
     pub hooks: Hooks,
     /// [`Stage::Apply`] only: what the restored workspace has to be.
     pub workspace: Option<PackedWorkspace>,
+}
+
+/// What a stack is beside what its runs execute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackFacts {
+    /// The name that people see.
+    pub name: String,
+    /// Its own branch, also where the run's commit is of another.
+    pub branch: String,
+    /// Whether it may manage others of its space.
+    pub administrative: bool,
+    /// The person who holds it, if one does.
+    pub locked_by: Option<String>,
+}
+
+/// A commit as its author wrote it: claims of whoever pushed it, and empty where the code host did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitFacts {
+    /// Author's name.
+    pub author: String,
+    /// The whole message, cut at the server's limit.
+    pub message: String,
+    /// When it was made, in Unix milliseconds; `None` where unknown.
+    pub created_at: Option<i64>,
 }
 
 /// A commit of a repository.

@@ -16,7 +16,9 @@ use gantry_protocol::control::inbox::SealedRun;
 use gantry_protocol::crypto::jws::{JwsError, Signed, sign_ed};
 use gantry_protocol::crypto::{EdKey, EdPublic, PoolKey, seal};
 use gantry_protocol::ids::{Attempt, Digest, LauncherId, PoolId, RunId};
-use gantry_protocol::payload::{Hooks, RunPayload, Source, Stage, Tool, ToolKind};
+use gantry_protocol::payload::{
+    CommitFacts, Hooks, RunPayload, Source, StackFacts, Stage, Tool, ToolKind,
+};
 use gantry_protocol::run::RunType;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -70,11 +72,16 @@ fn payload() -> RunPayload {
         attempt: Attempt(3),
         pool: pool_id(),
         stack: "stack".parse().unwrap(),
+        stack_facts: StackFacts::default(),
+        account_name: "gantry".to_owned(),
         space: "root".to_owned(),
         run_type: RunType::Tracked,
         stage: Stage::Start,
         triggered_by: String::new(),
+        created_at: 1,
+        updated_at: 2,
         metadata: Vec::new(),
+        flags: Vec::new(),
         labels: Vec::new(),
         source: Source {
             url: "https://git.example.org/code".to_owned(),
@@ -84,6 +91,7 @@ fn payload() -> RunPayload {
             project_root: String::new(),
             credentials: None,
         },
+        commit: CommitFacts::default(),
         image: None,
         tool: Tool {
             kind: ToolKind::Terraform,

@@ -51,6 +51,8 @@ pub struct AppConfig {
     pub data_dir: PathBuf,
     /// The master key.
     pub master_key_file: PathBuf,
+    /// The name of this installation, as runs and policies see it.
+    pub account_name: String,
     /// See [`App::base_url`].
     pub base_url: String,
     /// Directories below which `file` repositories may lie.
@@ -140,7 +142,10 @@ impl App {
             Arc::clone(&vault),
             Arc::clone(&blobs),
             Arc::clone(&keyring),
-            workers::Settings::new(&config.base_url),
+            workers::Settings {
+                account: config.account_name.into(),
+                ..workers::Settings::new(&config.base_url)
+            },
         );
         let sources = Sources {
             file_prefixes: config.source_file_prefixes,

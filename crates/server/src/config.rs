@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::auth::Role;
+use crate::workers::DEFAULT_ACCOUNT;
 
 /// Variables of this process that git may see when it looks for a branch: how to reach and to trust a host.
 const FOR_GIT: [&str; 10] = [
@@ -146,6 +147,9 @@ pub struct ServeArgs {
     /// The URL under which people and launchers reach this server; by default the address it listens on.
     #[arg(long, env = "GANTRY_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// The name of this installation, as runs and policies see it.
+    #[arg(long, env = "GANTRY_ACCOUNT_NAME", default_value = DEFAULT_ACCOUNT, value_parser = account_name)]
+    pub account_name: String,
     /// File with the master key, outside the data directory.
     #[arg(long, env = "GANTRY_MASTER_KEY_FILE")]
     pub master_key_file: PathBuf,
@@ -241,6 +245,15 @@ pub fn environment_for_git() -> Vec<(&'static str, OsString)> {
     FOR_GIT.into_iter().filter_map(read).collect()
 }
 
+/// It stands in variables and policies: one plain word.
+fn account_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
+        return Err("expected up to 64 letters, digits, `-`, `_` and `.`".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 fn usable_url(url: &str) -> bool {
     let plain = |rest: &str| {
         let authority = rest.split('/').next().unwrap_or("");
@@ -311,6 +324,10 @@ mod tests {
             (
                 [&key[..], &["--public-url", "https://"]].concat(),
                 "GANTRY_PUBLIC_URL",
+            ),
+            (
+                [&key[..], &["--account-name", "a b"]].concat(),
+                "--account-name",
             ),
             (
                 vec!["--master-key-file", "/var/lib/gantry/key"],

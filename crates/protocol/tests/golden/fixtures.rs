@@ -2,8 +2,8 @@
 
 use gantry_protocol::crypto::{EdKey, PoolKey};
 use gantry_protocol::payload::{
-    GitCredentials, Hooks, MountedFile, PackedWorkspace, RunPayload, Source, Stage, Tool, ToolKind,
-    Variable,
+    CommitFacts, GitCredentials, Hooks, MountedFile, PackedWorkspace, RunPayload, Source,
+    StackFacts, Stage, Tool, ToolKind, Variable,
 };
 use gantry_protocol::run::RunType;
 use gantry_protocol::socket::PlanSummary;
@@ -95,8 +95,19 @@ pub(crate) fn hooks() -> Hooks {
 pub(crate) fn payload_full() -> RunPayload {
     RunPayload {
         stage: Stage::Apply,
+        stack_facts: StackFacts {
+            administrative: true,
+            locked_by: Some("b.person@example.org".into()),
+            ..stack_facts()
+        },
         triggered_by: "a.person@example.org".into(),
         metadata: vec!["ticket 42".into()],
+        flags: vec!["reviewed".into()],
+        commit: CommitFacts {
+            author: "A. Person".into(),
+            message: "net: wider\n\nWhy not.".into(),
+            created_at: Some((NOW - 7200) * 1000),
+        },
         labels: vec!["team:net".into()],
         source: Source {
             project_root: "live/prod".into(),
@@ -137,13 +148,19 @@ pub(crate) fn payload_bare() -> RunPayload {
         attempt: attempt(),
         pool: pool(),
         stack: stack(),
+        stack_facts: stack_facts(),
+        account_name: "gantry".into(),
         space: "root".into(),
         run_type: RunType::Tracked,
         stage: Stage::Start,
         triggered_by: String::new(),
+        created_at: NOW * 1000,
+        updated_at: (NOW + 30) * 1000,
         metadata: vec![],
+        flags: vec![],
         labels: vec![],
         source: source(),
+        commit: CommitFacts::default(),
         image: None,
         tool: Tool {
             kind: ToolKind::Terraform,
@@ -157,6 +174,15 @@ pub(crate) fn payload_bare() -> RunPayload {
         files: vec![],
         hooks: Hooks::default(),
         workspace: None,
+    }
+}
+
+fn stack_facts() -> StackFacts {
+    StackFacts {
+        name: "Networking PROD".into(),
+        branch: "main".into(),
+        administrative: false,
+        locked_by: None,
     }
 }
 

@@ -10,7 +10,7 @@ use gantry_protocol::{LauncherId, PoolId, RunId, RunState};
 
 use super::Dispatcher;
 use super::choose::{Room, Waiting, choose};
-use super::payload::{PayloadError, build};
+use super::payload::{Handing, PayloadError, build};
 use crate::clock::UnixMillis;
 use crate::domain::{Actor, RunEnd, RunEvent};
 use crate::pki;
@@ -123,7 +123,12 @@ impl Dispatcher {
         now: UnixMillis,
     ) -> Result<Result<SealedRun, PayloadError>, StoreError> {
         let pool = pools::get(conn, run.pool).await?;
-        let payload = match build(conn, &self.vault, run, stage).await? {
+        let handing = Handing {
+            account: &self.account,
+            stage,
+            now,
+        };
+        let payload = match build(conn, &self.vault, run, handing).await? {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(error)),
         };

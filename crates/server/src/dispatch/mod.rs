@@ -42,18 +42,20 @@ pub struct Dispatcher {
     keys: Arc<Keyring>,
     bells: Arc<Bells>,
     terms: Terms,
+    account: Arc<str>,
     /// Since when this server has been answering without a break.
     awake_since: Arc<Mutex<UnixMillis>>,
 }
 
 impl Dispatcher {
-    /// A dispatcher of a server that answers since `awake_since`.
+    /// A dispatcher of a server whose operator named it `account`, and that answers since `awake_since`.
     pub fn new(
         store: Arc<Store>,
         vault: Arc<Vault>,
         keys: Arc<Keyring>,
         bells: Arc<Bells>,
         terms: Terms,
+        account: Arc<str>,
         awake_since: UnixMillis,
     ) -> Self {
         let awake_since = Arc::new(Mutex::new(awake_since));
@@ -63,6 +65,7 @@ impl Dispatcher {
             keys,
             bells,
             terms,
+            account,
             awake_since,
         }
     }

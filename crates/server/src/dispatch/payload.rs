@@ -4,20 +4,22 @@
 //! written to a log, a file or the database before it is sealed.
 
 use gantry_protocol::control::envelope::EnvelopeError;
-use gantry_protocol::payload::{MountedFile, PackedWorkspace, RunPayload, Source, Stage, Variable};
+use gantry_protocol::payload::{
+    CommitFacts, MountedFile, PackedWorkspace, RunPayload, Source, StackFacts, Stage, Variable,
+};
 use gantry_protocol::{PoolId, RunId, Secret, StackId};
 
+use crate::clock::UnixMillis;
 use crate::domain::{Approval, TaskInit};
+use crate::store::commit::Commit;
 use crate::store::runs::RunRecord;
 use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
+use crate::store::stacks::{self, Stack};
 use crate::store::{Conn, StoreError, artifacts};
 use crate::vault::{Vault, VaultError};
 
 /// Where a run's workspace stands in its container.
 const WORKSPACE_ROOT: &str = "/mnt/workspace";
-
-/// The one account of a self-hosted server, as runs see it.
-const ACCOUNT: &str = "gantry";
 
 /// Why a run can't be handed to anybody.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +56,27 @@ pub enum PayloadError {
     },
 }
 
+/// What a payload is of, beside the run's own record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handing<'a> {
+    /// The name of this installation.
+    pub(super) account: &'a str,
+    /// Which part of the run the lease executes.
+    pub(super) stage: Stage,
+    /// The moment of the hand-over.
+    pub(super) now: UnixMillis,
+}
+
 /// The payload of a run's next lease.
 pub(super) async fn build(
     conn: &mut Conn,
     vault: &Vault,
     record: &RunRecord,
-    stage: Stage,
+    handing: Handing<'_>,
 ) -> Result<Result<RunPayload, PayloadError>, StoreError> {
     let run = record.run.id;
     let elements = stack_config::list(conn, &record.run.stack).await?;
-    let workspace = match stage {
+    let workspace = match handing.stage {
         Stage::Start => None,
         Stage::Apply => match artifacts::newest_workspace(conn, run).await? {
             Some(row) => Some(PackedWorkspace {
@@ -75,7 +88,8 @@ pub(super) async fn build(
             None => return Ok(Err(PayloadError::Workspace { run })),
         },
     };
-    let mut environment = computed(record);
+    let stack = stacks::get(conn, &record.run.stack).await?;
+    let mut environment = computed(record, handing.account);
     let mut files = Vec::new();
     for element in elements {
         let (value, secret) = match opened(vault, &record.run.stack, &element) {
@@ -96,27 +110,40 @@ pub(super) async fn build(
             }),
         }
     }
-    Ok(Ok(assemble(record, stage, workspace, environment, files)))
+    let resolved = Resolved {
+        stack,
+        workspace,
+        environment,
+        files,
+    };
+    Ok(Ok(assemble(record, handing, resolved)))
 }
 
-fn assemble(
-    record: &RunRecord,
-    stage: Stage,
+/// What stands in other rows than the run's.
+struct Resolved {
+    stack: Stack,
     workspace: Option<PackedWorkspace>,
     environment: Vec<Variable>,
     files: Vec<MountedFile>,
-) -> RunPayload {
+}
+
+fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> RunPayload {
     let settings = &record.settings;
     RunPayload {
         run: record.run.id,
         attempt: record.run.attempt.next(),
         pool: record.pool,
         stack: record.run.stack.clone(),
+        stack_facts: stack_facts(record, resolved.stack),
+        account_name: handing.account.to_owned(),
         space: settings.space.clone(),
         run_type: record.run.run_type,
-        stage,
+        stage: handing.stage,
         triggered_by: record.triggered_by.clone().unwrap_or_default(),
+        created_at: record.created_at.0,
+        updated_at: handing.now.0,
         metadata: record.metadata.clone(),
+        flags: Vec::new(),
         labels: settings.labels.clone(),
         source: Source {
             url: settings.url.clone(),
@@ -126,16 +153,35 @@ fn assemble(
             project_root: settings.project_root.clone(),
             credentials: None,
         },
+        commit: commit_facts(&record.commit),
         image: settings.runner_image.clone(),
         tool: settings.tool.clone(),
         autodeploy: record.run.approval == Approval::Automatic,
         skip_init: record.run.task_init == TaskInit::Skip,
         command: record.command.clone(),
         managed_state: settings.managed_state,
-        environment,
-        files,
+        environment: resolved.environment,
+        files: resolved.files,
         hooks: settings.hooks.clone(),
-        workspace,
+        workspace: resolved.workspace,
+    }
+}
+
+fn stack_facts(record: &RunRecord, stack: Stack) -> StackFacts {
+    StackFacts {
+        name: stack.settings.name,
+        branch: record.settings.stack_branch.clone(),
+        administrative: stack.settings.administrative,
+        locked_by: stack.locked_by,
+    }
+}
+
+fn commit_facts(commit: &Commit) -> CommitFacts {
+    CommitFacts {
+        author: commit.author_name.clone(),
+        message: commit.message.clone(),
+        // A commit of 1970 is one whose time nobody knows.
+        created_at: (commit.timestamp != 0).then(|| commit.timestamp.saturating_mul(1000)),
     }
 }
 
@@ -161,11 +207,11 @@ fn opened(
 
 /// The documented variables that are known before the run starts. The worker adds those that change with
 /// its phases; a stack's own variable of the same name comes later and wins.
-fn computed(record: &RunRecord) -> Vec<Variable> {
+fn computed(record: &RunRecord, account: &str) -> Vec<Variable> {
     let settings = &record.settings;
     let labels = serde_json::to_string(&settings.labels).expect("invariant: texts serialise");
     let values = [
-        ("account_name", ACCOUNT.to_owned()),
+        ("account_name", account.to_owned()),
         ("commit_branch", record.commit.branch.clone()),
         ("commit_sha", record.commit.hash.clone()),
         ("local_preview", "false".to_owned()),

@@ -73,6 +73,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
     let config = AppConfig {
         data_dir: args.data_dir.clone(),
         master_key_file: args.master_key_file.clone(),
+        account_name: args.account_name.clone(),
         base_url: args.base_url(address),
         source_file_prefixes: args.source_file_prefixes.clone(),
         git_environment: environment_for_git(),

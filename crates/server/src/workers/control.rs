@@ -16,11 +16,16 @@ use crate::store::Store;
 use crate::tfstate::StateKeeper;
 use crate::vault::Vault;
 
+/// What a server is called whose operator gave it no name.
+pub const DEFAULT_ACCOUNT: &str = "gantry";
+
 /// Limits and addresses of the control channel.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The server's address as pool tokens name it: proofs for another one are refused.
     pub public_url: String,
+    /// The name of this installation, as runs and policies see it.
+    pub account: Arc<str>,
     /// How leases live and end.
     pub terms: Terms,
     /// Largest sealed workspace in bytes.
@@ -32,6 +37,7 @@ impl Settings {
     pub fn new(public_url: impl Into<String>) -> Self {
         Self {
             public_url: public_url.into().trim_end_matches('/').to_owned(),
+            account: Arc::from(DEFAULT_ACCOUNT),
             terms: Terms::default(),
             workspace_limit: 1 << 30,
         }
@@ -86,6 +92,7 @@ impl Control {
             Arc::clone(&keys),
             Arc::clone(&bells),
             settings.terms,
+            Arc::clone(&settings.account),
             UnixMillis::now(),
         );
         let state = StateKeeper::new(Arc::clone(&store), vault, Arc::clone(&blobs));

@@ -29,7 +29,7 @@ use axum::routing::{get, post};
 use gantry_protocol::control::ProblemCode;
 use gantry_protocol::version::{CONTROL, CONTROL_HEADER};
 
-pub use control::{Control, Settings};
+pub use control::{Control, DEFAULT_ACCOUNT, Settings};
 pub use problem::Refusal;
 pub use session::Speaker;
 pub use upkeep::UpkeepError;

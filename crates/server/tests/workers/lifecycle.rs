@@ -35,6 +35,15 @@ async fn the_payload_holds_everything_resolved() {
     assert_eq!(payload.source.commit, "a".repeat(40));
     assert_eq!(payload.hooks.before_plan, ["echo plan"]);
     assert_eq!(payload.metadata, ["ticket 7"]);
+    assert_eq!(payload.account_name, "gantry");
+    assert_eq!(payload.stack_facts.name, "net");
+    assert_eq!(payload.stack_facts.branch, "main");
+    let record = world.run(run).await;
+    assert_eq!(payload.created_at, record.created_at.0);
+    assert!(payload.updated_at >= payload.created_at);
+    assert_eq!(payload.commit.author, "Ada");
+    assert_eq!(payload.commit.message, "one\n\nand why");
+    assert_eq!(payload.commit.created_at, Some(1_760_000_000_000));
     assert!(payload.managed_state && !payload.autodeploy && payload.workspace.is_none());
     let value = |name: &str| {
         let found = payload

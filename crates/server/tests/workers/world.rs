@@ -206,6 +206,9 @@ impl World {
             commit: Commit {
                 hash: "a".repeat(40),
                 branch: "main".to_owned(),
+                author_name: "Ada".to_owned(),
+                message: "one\n\nand why".to_owned(),
+                timestamp: 1_760_000_000,
                 ..Commit::default()
             },
             triggered_by: Some("ann".to_owned()),
