@@ -54,6 +54,7 @@ data! {
     RunConfirm { run_confirm: NewRun }
     RunDiscard { run_discard: NewRun }
     RunCancel { run_cancel: NewRun }
+    RunRetry { run_retry: NewRun }
     RunStop { run_stop: NewRun }
     StackRuns { stack: Option<WithRuns> }
     WithRuns { runs: Vec<Run> }
@@ -214,6 +215,8 @@ pub struct Run {
     pub attempt: i64,
     pub note: Option<String>,
     pub image_digest: Option<String>,
+    /// What users attached, oldest first.
+    pub user_provided_metadata: Vec<String>,
     pub commit: Commit,
     pub delta: Option<Delta>,
 }
@@ -224,6 +227,8 @@ pub struct Commit {
     pub hash: String,
     pub message: String,
     pub author_name: String,
+    /// Unix seconds; 0 where unknown.
+    pub timestamp: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

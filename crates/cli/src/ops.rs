@@ -29,7 +29,8 @@ macro_rules! operations {
 macro_rules! run_fields {
     () => {
         "id type state title branch command createdAt triggeredBy finished attempt note imageDigest
-         commit { hash message authorName }
+         userProvidedMetadata
+         commit { hash message authorName timestamp }
          delta { addCount changeCount deleteCount resources }"
     };
 }
@@ -108,6 +109,9 @@ operations! {
     /// Takes back a run that has not started.
     RUN_CANCEL: model::RunCancel = "runCancel"
         "mutation($stack: ID!, $run: ID!) { runCancel(stack: $stack, run: $run) { id state } }";
+    /// Makes a run again.
+    RUN_RETRY: model::RunRetry = "runRetry"
+        "mutation($stack: ID!, $run: ID!) { runRetry(stack: $stack, run: $run) { id state } }";
     /// Stops a run.
     RUN_STOP: model::RunStop = "runStop"
         "mutation($stack: ID!, $run: ID!, $note: String) {

@@ -10,8 +10,8 @@ mod stack;
 
 pub use dev::DevArgs;
 pub use stack::{
-    ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, StackCommand, StopArgs,
-    TaskArgs, ToolArg,
+    ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs, StackCommand,
+    StopArgs, TaskArgs, ToolArg,
 };
 
 /// Gantry's command line: pools, stacks, deployments and their logs.

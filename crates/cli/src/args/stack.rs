@@ -18,12 +18,16 @@ pub enum StackCommand {
     SetEnv(ConfigArgs),
     /// Starts a run: plan, then apply once confirmed
     Deploy(DeployArgs),
+    /// Starts a preview: a plan that is never applied
+    Preview(PreviewArgs),
     /// Runs one command in the stack's environment
     Task(TaskArgs),
     /// Accepts a plan: the run goes on to apply it
     Confirm(DecideArgs),
     /// Refuses a plan: the run ends
     Discard(DecideArgs),
+    /// Starts a run like one that failed, was stopped, canceled or discarded
+    Retry(DecideArgs),
     /// Stops a run that is under way
     Stop(StopArgs),
     /// Takes back a run that has not started
@@ -142,7 +146,7 @@ pub struct DeployArgs {
     #[arg(long, conflicts_with = "auto_confirm")]
     pub preview: bool,
     /// Text to keep with the run
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = run_metadata)]
     pub run_metadata: Option<String>,
     /// Follow the run to its end
     #[arg(long)]
@@ -150,6 +154,22 @@ pub struct DeployArgs {
     /// Follow the run, and confirm its plan without asking
     #[arg(long)]
     pub auto_confirm: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// The stack's id
+    #[arg(long, value_name = "ID")]
+    pub id: String,
+    /// Commit to plan; the branch's newest otherwise
+    #[arg(long, value_name = "COMMIT")]
+    pub sha: Option<String>,
+    /// Text to keep with the run
+    #[arg(long, value_name = "TEXT", value_parser = run_metadata)]
+    pub run_metadata: Option<String>,
+    /// Follow the run to its end
+    #[arg(long)]
+    pub tail: bool,
 }
 
 #[derive(Debug, Args)]
@@ -161,7 +181,7 @@ pub struct TaskArgs {
     #[arg(long)]
     pub no_init: bool,
     /// Text to keep with the run
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = run_metadata)]
     pub run_metadata: Option<String>,
     /// Follow the run to its end
     #[arg(long)]
@@ -180,7 +200,7 @@ pub struct DecideArgs {
     #[arg(long, value_name = "ID")]
     pub run: String,
     /// Text to keep with the run
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = run_metadata)]
     pub run_metadata: Option<String>,
     /// Follow the run to its end
     #[arg(long)]
@@ -198,6 +218,9 @@ pub struct StopArgs {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
+    /// Text to keep with the run
+    #[arg(long, value_name = "TEXT", value_parser = run_metadata)]
+    pub run_metadata: Option<String>,
     /// Follow the run to its end
     #[arg(long)]
     pub tail: bool,
@@ -227,4 +250,12 @@ pub struct WhichRun {
     /// The stack's newest run
     #[arg(long, group = "which")]
     pub run_latest: bool,
+}
+
+/// It travels in one line of a header; the server would refuse it too, after the work of asking.
+fn run_metadata(text: &str) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("expected one line of text, without control characters".to_owned());
+    }
+    Ok(text.to_owned())
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::args::RunCommand;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::model::Run;
+use crate::model::{Commit, Run};
 use crate::ops;
 use crate::printer::Row;
 use crate::text;
@@ -53,7 +53,7 @@ async fn show(context: &Context, stack: &str, run: &str) -> anyhow::Result<Exit>
         .and_then(|stack| stack.run);
     let run = found.with_context(|| format!("run `{run}` of stack `{stack}` is not found"))?;
     let commit = format!("{} {}", run.commit.hash, first_line(&run.commit.message));
-    let lines = [
+    let mut lines = vec![
         ("id", run.id.clone()),
         ("type", run.kind.clone()),
         ("state", run.state.as_str().to_owned()),
@@ -62,14 +62,24 @@ async fn show(context: &Context, stack: &str, run: &str) -> anyhow::Result<Exit>
         ("command", run.command.clone().unwrap_or_default()),
         ("branch", run.branch.clone().unwrap_or_default()),
         ("commit", commit.trim().to_owned()),
+        ("author", author(&run.commit)),
         ("triggered by", run.triggered_by.clone().unwrap_or_default()),
         ("changes", changes(&run)),
         ("image", run.image_digest.clone().unwrap_or_default()),
         ("attempt", run.attempt.to_string()),
         ("created", text::date(run.created_at)),
     ];
+    let entries = run.user_provided_metadata.iter();
+    lines.extend(entries.map(|entry| ("metadata", entry.clone())));
     context.printer.details(&run, &lines)?;
     Ok(Exit::Done)
+}
+
+fn author(commit: &Commit) -> String {
+    if commit.timestamp == 0 {
+        return commit.author_name.clone();
+    }
+    format!("{}, {}", commit.author_name, text::date(commit.timestamp))
 }
 
 fn changes(run: &Run) -> String {

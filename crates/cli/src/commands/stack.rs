@@ -25,10 +25,12 @@ pub async fn run(context: &Context, command: StackCommand) -> anyhow::Result<Exi
         StackCommand::SetEnv(args) => set_env(context, args).await,
         StackCommand::Outputs { id } => outputs(context, &id).await,
         StackCommand::Deploy(args) => stack_runs::deploy(context, args).await,
+        StackCommand::Preview(args) => stack_runs::preview(context, args).await,
         StackCommand::Task(args) => stack_runs::task(context, args).await,
         StackCommand::Confirm(args) => stack_runs::confirm(context, args).await,
         StackCommand::Discard(args) => stack_runs::discard(context, args).await,
         StackCommand::Cancel(args) => stack_runs::cancel(context, args).await,
+        StackCommand::Retry(args) => stack_runs::retry(context, args).await,
         StackCommand::Stop(args) => stack_runs::stop(context, args).await,
         StackCommand::Logs(args) => stack_runs::logs(context, args).await,
     }

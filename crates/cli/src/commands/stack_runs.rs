@@ -1,11 +1,11 @@
-//! `gantry stack deploy|task|confirm|discard|cancel|stop|logs`: starting, deciding, following.
+//! `gantry stack deploy|preview|task|confirm|discard|retry|cancel|stop|logs`: starting, deciding, following.
 
 use anyhow::Context as _;
 use gantry_protocol::{RunState, RunType};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::args::{DecideArgs, DeployArgs, LogsArgs, StopArgs, TaskArgs};
+use crate::args::{DecideArgs, DeployArgs, LogsArgs, PreviewArgs, StopArgs, TaskArgs};
 use crate::client::Api;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -39,6 +39,26 @@ pub async fn deploy(context: &Context, args: DeployArgs) -> anyhow::Result<Exit>
         tail.then_some(at_decision),
     )
     .await
+}
+
+pub async fn preview(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
+    let api = context.api()?;
+    let vars = json!({ "stack": args.id, "sha": args.sha, "type": RunType::Proposed });
+    let made = api
+        .call_with(&ops::RUN_TRIGGER, vars, args.run_metadata.as_deref())
+        .await?;
+    let at_decision = args.tail.then_some(AtDecision::Leave);
+    started(context, &api, &args.id, made.run_trigger, at_decision).await
+}
+
+pub async fn retry(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
+    let api = context.api()?;
+    let vars = json!({ "stack": args.id, "run": args.run });
+    let made = api
+        .call_with(&ops::RUN_RETRY, vars, args.run_metadata.as_deref())
+        .await?;
+    let at_decision = args.tail.then_some(AtDecision::Leave);
+    started(context, &api, &args.id, made.run_retry, at_decision).await
 }
 
 pub async fn task(context: &Context, args: TaskArgs) -> anyhow::Result<Exit> {
@@ -88,7 +108,11 @@ pub async fn cancel(context: &Context, args: DecideArgs) -> anyhow::Result<Exit>
 pub async fn stop(context: &Context, args: StopArgs) -> anyhow::Result<Exit> {
     let api = context.api()?;
     let vars = json!({ "stack": args.id, "run": args.run, "note": args.note });
-    let run = api.call(&ops::RUN_STOP, vars).await?.run_stop;
+    let metadata = args.run_metadata.as_deref();
+    let run = api
+        .call_with(&ops::RUN_STOP, vars, metadata)
+        .await?
+        .run_stop;
     context.printer.note(&format!("asked to stop {}", run.id));
     if args.tail {
         let tail = tail(context, &api, &args.id, &run.id, AtDecision::Leave);

@@ -8,3 +8,4 @@ mod fake;
 mod follow;
 mod login;
 mod manage;
+mod metadata;

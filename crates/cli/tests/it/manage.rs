@@ -180,12 +180,12 @@ async fn runs_come_page_by_page_up_to_the_limit() {
     );
 }
 
-fn run(number: i64) -> serde_json::Value {
+pub(crate) fn run(number: i64) -> serde_json::Value {
     json!({
         "id": number.to_string(), "type": "TRACKED", "state": "FINISHED", "title": "t", "branch": "main",
         "command": null, "createdAt": 1_700_000_000, "triggeredBy": "ada", "finished": true, "attempt": 1,
-        "note": null, "imageDigest": null,
-        "commit": { "hash": "abcdef0123456789", "message": "m", "authorName": "a" },
+        "note": null, "imageDigest": null, "userProvidedMetadata": [],
+        "commit": { "hash": "abcdef0123456789", "message": "m", "authorName": "a", "timestamp": 0 },
         "delta": { "addCount": 1, "changeCount": 0, "deleteCount": 0, "resources": 1 },
     })
 }

@@ -6,6 +6,7 @@
 pub mod event;
 pub mod lock;
 mod machine;
+mod metadata;
 pub mod run;
 pub mod stack;
 
@@ -16,4 +17,5 @@ mod invariants;
 
 pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
 pub use machine::{IllegalTransition, is_leased};
+pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
 pub use run::{Approval, Contact, Run, StateVersion, Step, Stop, TaskInit, Transition};

@@ -117,6 +117,11 @@ impl Run {
         }
     }
 
+    /// Whether it ended without what it was made for, so that another run like it makes sense.
+    pub fn can_be_retried(&self) -> bool {
+        self.state.is_terminal() && self.state != RunState::Finished
+    }
+
     /// Whether no other run that takes the lock may pass `QUEUED` while this one stands where it does.
     pub fn holds_stack_lock(&self) -> bool {
         self.run_type.takes_stack_lock()

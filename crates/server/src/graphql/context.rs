@@ -9,6 +9,7 @@ use async_graphql::{Context, Error};
 
 use crate::app::{App, fault_text};
 use crate::auth::Forbidden;
+use crate::domain::MetadataEntry;
 use crate::error::chain;
 use crate::operations::{Caller, Look, Manage, Operate, OperationError};
 use crate::store::{StorageFault, StoreError};
@@ -18,7 +19,7 @@ const UNAUTHORIZED: &str = "unauthorized";
 
 /// An entry for a run's metadata, from the request's header.
 #[derive(Clone, Debug, Default)]
-pub(super) struct RunMetadata(pub(super) Option<String>);
+pub(super) struct RunMetadata(pub(super) Option<MetadataEntry>);
 
 pub(super) fn app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
     ctx.data_unchecked::<Arc<App>>()
@@ -45,8 +46,8 @@ pub(super) fn manage(ctx: &Context<'_>) -> Result<Manage, Error> {
     Ok(caller(ctx)?.manage()?)
 }
 
-pub(super) fn metadata<'a>(ctx: &Context<'a>) -> Option<&'a str> {
-    ctx.data_opt::<RunMetadata>()?.0.as_deref()
+pub(super) fn metadata<'a>(ctx: &Context<'a>) -> Option<&'a MetadataEntry> {
+    ctx.data_opt::<RunMetadata>()?.0.as_ref()
 }
 
 pub(super) fn unauthorized() -> Error {

@@ -9,17 +9,15 @@ use async_graphql::{Request, Response, ServerError};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 use super::ApiSchema;
 use super::context::RunMetadata;
 use crate::app::App;
 use crate::auth::bearer_token;
+use crate::domain::{METADATA_HEADER, MetadataEntry, MetadataError};
 use crate::error::chain;
 use crate::operations::Caller;
-
-/// Header in which clients attach an entry to a run's metadata.
-const METADATA_HEADER: &str = "spacelift-user-provided-run-metadata";
 
 /// Answers one operation.
 pub async fn answer(
@@ -37,7 +35,7 @@ pub async fn answer(
     };
     let metadata = match metadata(&headers) {
         Ok(metadata) => metadata,
-        Err(message) => return refuse(message),
+        Err(error) => return refuse(error.to_string()),
     };
     let mut request = request.data(metadata);
     match bearer(&app, &headers).await {
@@ -65,12 +63,8 @@ async fn bearer(app: &Arc<App>, headers: &HeaderMap) -> Result<Option<Caller>, S
     }
 }
 
-fn metadata(headers: &HeaderMap) -> Result<RunMetadata, String> {
-    let Some(value) = headers.get(METADATA_HEADER) else {
-        return Ok(RunMetadata(None));
-    };
-    // Clients send raw UTF-8, which is not ASCII.
-    let text = std::str::from_utf8(value.as_bytes())
-        .map_err(|_| "the run metadata in the request's header is not UTF-8".to_owned())?;
-    Ok(RunMetadata((!text.is_empty()).then(|| text.to_owned())))
+fn metadata(headers: &HeaderMap) -> Result<RunMetadata, MetadataError> {
+    let values = headers.get_all(METADATA_HEADER);
+    let entry = MetadataEntry::from_headers(values.iter().map(HeaderValue::as_bytes))?;
+    Ok(RunMetadata(entry))
 }

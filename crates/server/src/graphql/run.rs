@@ -141,6 +141,11 @@ impl Run {
         self.0.run.state.is_terminal()
     }
 
+    /// Whether `runRetry` would make another one like it.
+    async fn can_retry(&self) -> bool {
+        self.0.run.can_be_retried()
+    }
+
     /// How often the run was handed to a launcher.
     async fn attempt(&self) -> u32 {
         self.0.run.attempt.0

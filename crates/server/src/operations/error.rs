@@ -3,6 +3,7 @@
 //! Takes the parts' errors, gives one that says which words are for the person and which for the log.
 
 use gantry_protocol::ids::InvalidId;
+use gantry_protocol::{RunId, RunState};
 
 use crate::auth::Forbidden;
 use crate::domain::stack::NoSlug;
@@ -70,13 +71,15 @@ pub enum OperationError {
     /// A commit that is not named in full.
     #[error("`{0}` is not a full commit hash: expected 40 (or 64) lower-case hex digits")]
     Commit(String),
-    /// The attached text is too long.
-    #[error("the run metadata is {length} bytes long: at most {limit} are taken")]
-    Metadata {
-        /// Its length.
-        length: usize,
-        /// The most that is taken.
-        limit: usize,
+    /// There is nothing to do again.
+    #[error(
+        "run `{run}` is {state}: only a run that failed, was stopped, canceled, discarded or skipped can be retried"
+    )]
+    NotRetried {
+        /// The run.
+        run: RunId,
+        /// Its state.
+        state: RunState,
     },
     /// An input has a value that can't be taken.
     #[error("`{field}` can't be `{value}`: {rule}")]
@@ -113,6 +116,7 @@ impl OperationError {
                     | StoreError::InUse { .. }
                     | StoreError::Raced { .. }
                     | StoreError::Illegal(_)
+                    | StoreError::Metadata(_)
             ),
             Self::Pki(error) => matches!(error, PkiError::Request(_)),
             Self::Logs(error) => matches!(error, LogError::Token { .. }),
@@ -125,7 +129,7 @@ impl OperationError {
             | Self::Held { .. }
             | Self::OtherStack { .. }
             | Self::Commit(_)
-            | Self::Metadata { .. }
+            | Self::NotRetried { .. }
             | Self::Input { .. }
             | Self::Unsupported(_) => true,
         }

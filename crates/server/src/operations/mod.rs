@@ -10,6 +10,7 @@ mod hold;
 mod look;
 mod manage;
 mod operate;
+mod retry;
 mod trigger;
 mod workers;
 

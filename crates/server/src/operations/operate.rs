@@ -11,13 +11,10 @@ use super::OperationError;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
-use crate::domain::RunEvent;
+use crate::domain::{MetadataEntry, RunEvent};
 use crate::store::audit::{self, Deed};
 use crate::store::runs::{self, RunRecord};
 use crate::store::{StoreError, Tx, stacks};
-
-/// The most that one entry of a run's metadata may hold, in bytes.
-const METADATA_LIMIT: usize = 64 * 1024;
 
 /// The most that a note may hold, in bytes.
 const NOTE_LIMIT: usize = 4 * 1024;
@@ -35,7 +32,7 @@ impl Operate {
         &self,
         stack: &str,
         run: &str,
-        metadata: Option<&str>,
+        metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
         self.decide(stack, run, RunEvent::Confirm, None, metadata)
             .await
@@ -46,15 +43,21 @@ impl Operate {
         &self,
         stack: &str,
         run: &str,
-        metadata: Option<&str>,
+        metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
         self.decide(stack, run, RunEvent::Discard, None, metadata)
             .await
     }
 
     /// Takes back a run that no launcher has.
-    pub async fn cancel(&self, stack: &str, run: &str) -> Result<RunRecord, OperationError> {
-        self.decide(stack, run, RunEvent::Cancel, None, None).await
+    pub async fn cancel(
+        &self,
+        stack: &str,
+        run: &str,
+        metadata: Option<&MetadataEntry>,
+    ) -> Result<RunRecord, OperationError> {
+        self.decide(stack, run, RunEvent::Cancel, None, metadata)
+            .await
     }
 
     /// Asks the launcher to stop a run.
@@ -63,8 +66,10 @@ impl Operate {
         stack: &str,
         run: &str,
         note: Option<&str>,
+        metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
-        self.decide(stack, run, RunEvent::Stop, note, None).await
+        self.decide(stack, run, RunEvent::Stop, note, metadata)
+            .await
     }
 
     async fn decide(
@@ -73,11 +78,10 @@ impl Operate {
         run: &str,
         event: RunEvent,
         note: Option<&str>,
-        metadata: Option<&str>,
+        metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
         let stack: StackId = stack.parse()?;
         let run: RunId = run.parse()?;
-        check_metadata(metadata)?;
         if let Some(note) = note.filter(|note| note.len() > NOTE_LIMIT) {
             return Err(OperationError::input(
                 "note",
@@ -123,16 +127,5 @@ impl Operate {
             detail: serde_json::json!({ "key": self.principal.id() }),
         };
         audit::record(&self.app.store, tx, deed).await
-    }
-}
-
-/// Refuses what would not fit, before anything is written.
-pub(super) fn check_metadata(metadata: Option<&str>) -> Result<(), OperationError> {
-    match metadata {
-        Some(text) if text.len() > METADATA_LIMIT => Err(OperationError::Metadata {
-            length: text.len(),
-            limit: METADATA_LIMIT,
-        }),
-        _ => Ok(()),
     }
 }

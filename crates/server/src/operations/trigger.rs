@@ -5,11 +5,11 @@
 
 use gantry_protocol::{RunId, RunType, StackId};
 
-use super::operate::check_metadata;
 use super::{Operate, OperationError};
 use crate::clock::UnixMillis;
 use crate::domain::stack::StateKeeper;
-use crate::domain::{Run, TaskInit};
+use crate::domain::{MetadataEntry, Run, TaskInit};
+use crate::error::chain;
 use crate::store::commit::{Commit, TrackedCommit};
 use crate::store::runs::{self, NewRun, RunRecord, RunSettings};
 use crate::store::stacks::{self, Stack};
@@ -28,7 +28,7 @@ pub struct TriggerRequest<'a> {
     /// The commit; none takes the head of the stack's branch.
     pub commit: Option<&'a str>,
     /// An entry for the run's metadata.
-    pub metadata: Option<&'a str>,
+    pub metadata: Option<&'a MetadataEntry>,
 }
 
 /// A wish for a command.
@@ -41,13 +41,12 @@ pub struct TaskRequest<'a> {
     /// Whether the tool's init comes first.
     pub task_init: TaskInit,
     /// An entry for the run's metadata.
-    pub metadata: Option<&'a str>,
+    pub metadata: Option<&'a MetadataEntry>,
 }
 
 impl Operate {
     /// Makes a run that plans.
     pub async fn trigger(&self, wish: TriggerRequest<'_>) -> Result<RunRecord, OperationError> {
-        check_metadata(wish.metadata)?;
         match wish.run_type {
             RunType::Tracked | RunType::Proposed => {}
             RunType::Task => {
@@ -69,6 +68,7 @@ impl Operate {
             Some(hash) => named_commit(&stack, hash)?,
             None => self.branch_head(&stack).await?,
         };
+        let commit = self.described(&stack, commit).await;
         let short: String = commit.hash.chars().take(8).collect();
         let what = match wish.run_type {
             RunType::Proposed => "Preview",
@@ -82,7 +82,6 @@ impl Operate {
 
     /// Makes a run of one command.
     pub async fn task(&self, wish: TaskRequest<'_>) -> Result<RunRecord, OperationError> {
-        check_metadata(wish.metadata)?;
         let command = wish.command;
         if command.trim().is_empty() || command.len() > COMMAND_LIMIT || command.contains('\0') {
             let rule = "expected a command of at most 64 KiB";
@@ -92,7 +91,10 @@ impl Operate {
         // A task works on what was deployed last, as far as anything was.
         let commit = match &stack.tracked {
             Some(tracked) => tracked.commit.clone(),
-            None => self.branch_head(&stack).await?,
+            None => {
+                let head = self.branch_head(&stack).await?;
+                self.described(&stack, head).await
+            }
         };
         let title: String = command
             .lines()
@@ -107,7 +109,7 @@ impl Operate {
         self.create(new).await
     }
 
-    async fn stack(&self, id: &str) -> Result<Stack, OperationError> {
+    pub(super) async fn stack(&self, id: &str) -> Result<Stack, OperationError> {
         let id: StackId = id.parse()?;
         let stack = stacks::get(&mut *self.app.store.read().await?, &id).await?;
         if stack.settings.pool.is_none() {
@@ -129,7 +131,42 @@ impl Operate {
         })
     }
 
-    fn queued(&self, stack: &Stack, run_type: RunType, task_init: TaskInit) -> Run {
+    /// The commit with its author, message and time, as far as the code host tells. A run does not depend on
+    /// them: a host that does not answer costs the details, not the run.
+    pub(super) async fn described(&self, stack: &Stack, commit: Commit) -> Commit {
+        if commit.timestamp != 0 {
+            return commit;
+        }
+        // What a hash stands for never changes.
+        let known = stack.tracked.as_ref().map(|tracked| &tracked.commit);
+        if let Some(known) = known.filter(|known| known.hash == commit.hash && known.timestamp != 0)
+        {
+            return Commit {
+                branch: commit.branch,
+                ..known.clone()
+            };
+        }
+        let sources = &self.app.sources;
+        let details = match sources.check(&stack.settings.code.url) {
+            Ok(url) => sources.details(&url, &commit.hash).await,
+            Err(error) => Err(error),
+        };
+        match details {
+            Ok(details) => Commit {
+                author_name: details.author,
+                message: details.message,
+                timestamp: details.committed_at,
+                ..commit
+            },
+            Err(error) => {
+                let stack = &stack.id;
+                tracing::warn!(%stack, commit = commit.hash, error = chain(&error), "a commit has no details");
+                commit
+            }
+        }
+    }
+
+    pub(super) fn queued(&self, stack: &Stack, run_type: RunType, task_init: TaskInit) -> Run {
         let id = RunId::from_ulid(self.app.store.new_id());
         Run::queued(
             id,
@@ -140,14 +177,14 @@ impl Operate {
         )
     }
 
-    fn new_run(
+    pub(super) fn new_run(
         &self,
         stack: &Stack,
         run: Run,
         title: String,
         commit: Commit,
         command: Option<String>,
-        metadata: Option<&str>,
+        metadata: Option<&MetadataEntry>,
     ) -> Result<NewRun, OperationError> {
         let missing = || OperationError::NoPool {
             stack: stack.id.to_string(),
@@ -159,12 +196,15 @@ impl Operate {
             commit,
             triggered_by: Some(self.principal.name().to_owned()),
             command,
-            metadata: metadata.map(str::to_owned).into_iter().collect(),
+            metadata: metadata
+                .map(|entry| entry.as_str().to_owned())
+                .into_iter()
+                .collect(),
             settings: settings_of(stack),
         })
     }
 
-    async fn create(&self, new: NewRun) -> Result<RunRecord, OperationError> {
+    pub(super) async fn create(&self, new: NewRun) -> Result<RunRecord, OperationError> {
         let at = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
         // The stack may have been deleted or taken while its host was asked for the branch.

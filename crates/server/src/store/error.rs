@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::IllegalTransition;
+use crate::domain::{IllegalTransition, MetadataError};
 
 /// A failed database operation.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,9 @@ pub enum StoreError {
     /// The state machine said no.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+    /// What was to be attached to a run does not fit.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     /// A column holds what this version can't read.
     #[error("the database holds an unreadable {column}: `{value}`")]
     Unreadable {
@@ -101,6 +104,7 @@ impl StoreError {
             | Self::InUse { .. }
             | Self::Raced { .. }
             | Self::Illegal(_)
+            | Self::Metadata(_)
             | Self::Unreadable { .. } => return None,
         };
         let code: u32 = error.as_database_error()?.code()?.parse().ok()?;

@@ -1,26 +1,30 @@
-//! Asks a repository which commit a branch points at, with the system's git.
+//! Asks a repository which commit a branch points at and what a commit is, with the system's git.
 //!
-//! Takes a clone URL and a branch, gives a full commit hash. What must never happen: an argument read as an
+//! Takes a clone URL and a branch or a hash, gives a full hash or a commit's details. What must never happen: an argument read as an
 //! option, a protocol or a local path that was not allowed, a prompt, a setting of this host's users, a
 //! process that outlives its time.
 
+mod details;
+mod git;
 mod url;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
-
+pub use details::Details;
+use git::{Call, MAX_KEPT, Outcome};
 use url::shown;
 pub use url::{SourceUrl, check_branch};
 
 /// A server that has not named a commit by then won't.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// A reference listing of one branch is one short line.
-const MAX_OUTPUT: usize = 64 * 1024;
+/// Git's own settings for this server's calls.
+const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
+
+/// A listing leaves nothing on the disk.
+const DISK_LIMIT: u64 = 1 << 20;
 
 /// Where code may come from, as this host's operator set it.
 #[derive(Clone, Debug)]
@@ -69,6 +73,16 @@ pub enum ProbeError {
         /// Git's last line.
         answer: String,
     },
+    /// What a commit says about itself can't be had.
+    #[error("could not read commit {commit} of `{url}`: {answer}")]
+    Details {
+        /// The URL.
+        url: String,
+        /// The commit.
+        commit: String,
+        /// Git's last line, or what went wrong.
+        answer: String,
+    },
     /// There is no such branch.
     #[error("the repository `{url}` has no branch `{branch}`")]
     NoBranch {
@@ -85,76 +99,56 @@ impl Sources {
         check_branch(branch)?;
         self.write_settings().map_err(ProbeError::Git)?;
         let reference = format!("refs/heads/{branch}");
-        let child = self
-            .command(url, &reference)
-            .spawn()
-            .map_err(ProbeError::Git)?;
-        let silent = || ProbeError::Silent {
-            url: shown(&url.text),
+        let call = Call {
+            sources: self,
+            protocol: url.protocol,
+            directory: &self.empty().map_err(ProbeError::Git)?,
+            limit: TIME_LIMIT,
+            disk: DISK_LIMIT,
         };
-        // Dropping the child on a time-out kills it (kill_on_drop).
-        let ended = tokio::time::timeout(TIME_LIMIT, child.wait_with_output()).await;
-        let output = ended.map_err(|_| silent())?.map_err(ProbeError::Git)?;
-        let named = || (shown(&url.text), branch.to_owned());
-        match output.status.code() {
-            Some(0) => {
-                let text = &output.stdout[..output.stdout.len().min(MAX_OUTPUT)];
-                let (url, branch) = named();
-                commit_in(text, &reference).ok_or(ProbeError::NoBranch { url, branch })
-            }
+        let arguments = ["ls-remote", "--exit-code", "--", &url.text, &reference];
+        let outcome = call.run(&arguments.map(OsStr::new)).await;
+        let shown_url = shown(&url.text);
+        match outcome.map_err(ProbeError::Git)? {
+            Outcome::Ended {
+                code: Some(0),
+                stdout,
+                ..
+            } => commit_in(&stdout, &reference).ok_or_else(|| ProbeError::NoBranch {
+                url: shown_url,
+                branch: branch.to_owned(),
+            }),
             // What `--exit-code` gives for an empty list.
-            Some(2) => {
-                let (url, branch) = named();
-                Err(ProbeError::NoBranch { url, branch })
-            }
-            _ => {
-                let (url, branch) = named();
-                Err(ProbeError::Failed {
-                    url,
-                    branch,
-                    answer: last_line(&output.stderr),
-                })
-            }
+            Outcome::Ended { code: Some(2), .. } => Err(ProbeError::NoBranch {
+                url: shown_url,
+                branch: branch.to_owned(),
+            }),
+            Outcome::Ended { stderr, .. } => Err(ProbeError::Failed {
+                url: shown_url,
+                branch: branch.to_owned(),
+                answer: last_line(&stderr),
+            }),
+            Outcome::TimedOut | Outcome::TooLarge => Err(ProbeError::Silent { url: shown_url }),
         }
     }
 
-    fn command(&self, url: &SourceUrl, reference: &str) -> Command {
-        let mut git = Command::new("git");
-        git.env_clear();
-        git.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        git.env("HOME", &self.home)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", self.home.join("gitconfig"))
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_ASKPASS", "true")
-            .env("GIT_ALLOW_PROTOCOL", url.protocol)
-            .env(
-                "GIT_SSH_COMMAND",
-                "ssh -o BatchMode=yes -o ConnectTimeout=10",
-            )
-            .env("LC_ALL", "C")
-            .args([
-                "-c",
-                "http.followRedirects=false",
-                "ls-remote",
-                "--exit-code",
-                "--",
-            ])
-            .arg(&url.text)
-            .arg(reference)
-            .current_dir(&self.home)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        git
+    /// A directory that is no repository.
+    fn empty(&self) -> std::io::Result<PathBuf> {
+        let empty = self.home.join("empty");
+        std::fs::create_dir_all(&empty)?;
+        Ok(empty)
     }
 
     /// Git refuses other users' repositories unless a file says otherwise; which ones may be read is
     /// decided by [`Sources::check`].
     fn write_settings(&self) -> std::io::Result<()> {
+        let path = self.home.join("gitconfig");
+        // Another call may be reading it: it is not written again while it says the right thing.
+        if std::fs::read_to_string(&path).is_ok_and(|text| text == SETTINGS) {
+            return Ok(());
+        }
         std::fs::create_dir_all(&self.home)?;
-        std::fs::write(self.home.join("gitconfig"), "[safe]\n\tdirectory = *\n")
+        std::fs::write(path, SETTINGS)
     }
 }
 
@@ -174,7 +168,7 @@ fn commit_in(listing: &[u8], reference: &str) -> Option<String> {
 }
 
 fn last_line(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&stderr[..stderr.len().min(MAX_OUTPUT)]);
+    let text = String::from_utf8_lossy(&stderr[..stderr.len().min(MAX_KEPT)]);
     let line = text
         .lines()
         .rev()
@@ -201,16 +195,8 @@ mod testing {
             environment: vec![("PATH", path)],
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::testing::sources;
-    use super::*;
-
-    fn git(dir: &Path, args: &[&str]) -> String {
+    pub(super) fn git(dir: &Path, args: &[&str]) -> String {
         let output = std::process::Command::new("git")
             .args([
                 "-c",
@@ -229,6 +215,12 @@ mod tests {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{git, sources};
+    use super::*;
 
     #[tokio::test]
     async fn the_head_of_a_real_repository() {

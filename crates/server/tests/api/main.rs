@@ -7,6 +7,7 @@
 
 mod joined;
 mod logins;
+mod metadata;
 mod pools;
 mod process;
 mod runs;

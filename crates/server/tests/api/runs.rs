@@ -6,22 +6,25 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World};
 
-const TRIGGER: &str = "mutation($forceApply:ForceApplyMode$runtimeConfig:RuntimeConfigInput$sha:String$stack:ID!$type:RunType){runTrigger(stack: $stack, commitSha: $sha, runType: $type, runtimeConfig: $runtimeConfig, forceApply: $forceApply){id}}";
-const CONFIRM: &str = "mutation($run:ID!$stack:ID!){runConfirm(stack: $stack, run: $run){id}}";
-const DISCARD: &str = "mutation($run:ID!$stack:ID!){runDiscard(stack: $stack, run: $run){id}}";
-const CANCEL: &str = "mutation($run:ID!$stack:ID!){runCancel(stack: $stack, run: $run){id}}";
-const STOP: &str =
+pub(crate) const TRIGGER: &str = "mutation($forceApply:ForceApplyMode$runtimeConfig:RuntimeConfigInput$sha:String$stack:ID!$type:RunType){runTrigger(stack: $stack, commitSha: $sha, runType: $type, runtimeConfig: $runtimeConfig, forceApply: $forceApply){id}}";
+pub(crate) const CONFIRM: &str =
+    "mutation($run:ID!$stack:ID!){runConfirm(stack: $stack, run: $run){id}}";
+pub(crate) const DISCARD: &str =
+    "mutation($run:ID!$stack:ID!){runDiscard(stack: $stack, run: $run){id}}";
+pub(crate) const CANCEL: &str =
+    "mutation($run:ID!$stack:ID!){runCancel(stack: $stack, run: $run){id}}";
+pub(crate) const STOP: &str =
     "mutation($note:String!$run:ID!$stack:ID!){runStop(stack: $stack, run: $run, note: $note){id}}";
-const TASK: &str = "mutation($command:String!$noinit:Boolean$stack:ID!){taskCreate(stack: $stack, command: $command, skipInitialization: $noinit){id}}";
+pub(crate) const TASK: &str = "mutation($command:String!$noinit:Boolean$stack:ID!){taskCreate(stack: $stack, command: $command, skipInitialization: $noinit){id}}";
 const HISTORY: &str = "query($run:ID!$stack:ID!){stack(id: $stack){run(id: $run){history{hasLogs,note,state,stateVersion,terminal,timestamp,username}}}}";
 pub(crate) const LOGS: &str = "query($run:ID!$stack:ID!$state:RunState!$stateVersion:Int!$token:String){stack(id: $stack){run(id: $run){logs(state: $state, token: $token, stateVersion: $stateVersion){exists,finished,hasMore,messages{message},nextToken}}}}";
 
-fn trigger(run_type: RunType, sha: Option<&str>) -> Value {
+pub(crate) fn trigger(run_type: RunType, sha: Option<&str>) -> Value {
     json!({ "forceApply": null, "runtimeConfig": null, "sha": sha, "stack": "net",
         "type": run_type.as_str() })
 }
 
-fn of(run: &str) -> Value {
+pub(crate) fn of(run: &str) -> Value {
     json!({ "stack": "net", "run": run })
 }
 
@@ -229,7 +232,7 @@ async fn a_stop_waits_for_the_launcher_and_the_next_run_gets_the_lock() {
 async fn metadata_comes_in_a_header_and_commits_are_named_in_full() {
     let world = World::new().await;
     let head = world.stack().await;
-    let header = |text: &'static str| [("Spacelift-User-Provided-Run-Metadata", text)];
+    let header = |text: &'static str| [("Spacelift-User-Provided-Run-Metadata", text.as_bytes())];
     let made = world
         .writer
         .post_with(

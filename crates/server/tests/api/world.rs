@@ -191,7 +191,7 @@ impl Client {
         &self,
         text: &str,
         variables: Value,
-        headers: &[(&str, &str)],
+        headers: &[(&str, &[u8])],
     ) -> Value {
         let mut request = self.http.post(&self.url);
         if let Some(token) = &self.token {

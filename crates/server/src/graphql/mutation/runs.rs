@@ -76,9 +76,18 @@ impl RunMutation {
             .await?))
     }
 
+    /// Makes a run like one that ended without success: the same commit and command, the stack's settings of now.
+    async fn run_retry(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
+        Ok(Run(operate(ctx)?
+            .retry(&stack, &run, metadata(ctx))
+            .await?))
+    }
+
     /// Takes back a run that no launcher has.
     async fn run_cancel(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
-        Ok(Run(operate(ctx)?.cancel(&stack, &run).await?))
+        Ok(Run(operate(ctx)?
+            .cancel(&stack, &run, metadata(ctx))
+            .await?))
     }
 
     /// Asks the launcher to stop a run that has changed nothing yet.
@@ -90,7 +99,7 @@ impl RunMutation {
         note: Option<String>,
     ) -> Result<Run, Error> {
         Ok(Run(operate(ctx)?
-            .stop(&stack, &run, note.as_deref())
+            .stop(&stack, &run, note.as_deref(), metadata(ctx))
             .await?))
     }
 }

@@ -9,7 +9,7 @@ use gantry_protocol::{PoolId, RunId, RunState, StackId};
 use super::read::{get, unfinished};
 use super::record::{RunRecord, RunSettings};
 use crate::clock::UnixMillis;
-use crate::domain::{Actor, Run, RunEvent, StateVersion, Step, lock};
+use crate::domain::{Actor, MetadataEntry, Run, RunEvent, StateVersion, Step, lock};
 use crate::store::codes::{Code, to_json};
 use crate::store::commit::Commit;
 use crate::store::{StoreError, Tx};
@@ -201,10 +201,9 @@ async fn write_stop_note(tx: &mut Tx, id: RunId, note: Option<&str>) -> Result<(
     Ok(())
 }
 
-/// Appends a user's entry to the run's metadata.
-pub async fn add_metadata(tx: &mut Tx, id: RunId, entry: &str) -> Result<(), StoreError> {
-    let mut metadata = get(tx, id).await?.metadata;
-    metadata.push(entry.to_owned());
+/// Appends a user's entry to the run's metadata. The database refuses any other change of that column.
+pub async fn add_metadata(tx: &mut Tx, id: RunId, entry: &MetadataEntry) -> Result<(), StoreError> {
+    let metadata = entry.append_to(id, &get(tx, id).await?.metadata)?;
     sqlx::query("UPDATE runs SET metadata = $2 WHERE id = $1")
         .bind(id.to_string())
         .bind(to_json(&metadata))

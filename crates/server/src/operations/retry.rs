@@ -1,0 +1,35 @@
+//! Doing again what did not work.
+//!
+//! Takes a run that ended without success, gives a new run of the same commit and command under the stack's
+//! settings of now. Never: what users attached to the old run, for a signature is about one run.
+
+use super::{Operate, OperationError};
+use crate::domain::MetadataEntry;
+use crate::store::runs::{self, RunRecord};
+
+impl Operate {
+    /// Makes a run like one that failed, was stopped, canceled, discarded or skipped.
+    pub async fn retry(
+        &self,
+        stack: &str,
+        run: &str,
+        metadata: Option<&MetadataEntry>,
+    ) -> Result<RunRecord, OperationError> {
+        let stack = self.stack(stack).await?;
+        let old = runs::get(&mut *self.app.store.read().await?, run.parse()?).await?;
+        if old.run.stack != stack.id {
+            let (run, stack) = (old.run.id.to_string(), stack.id.to_string());
+            return Err(OperationError::OtherStack { run, stack });
+        }
+        if !old.run.can_be_retried() {
+            return Err(OperationError::NotRetried {
+                run: old.run.id,
+                state: old.run.state,
+            });
+        }
+        let run = self.queued(&stack, old.run.run_type, old.run.task_init);
+        let commit = self.described(&stack, old.commit).await;
+        let new = self.new_run(&stack, run, old.title, commit, old.command, metadata)?;
+        self.create(new).await
+    }
+}
