@@ -29,6 +29,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = gantry_policy::enter_if_asked() {
+        return ended;
+    }
     let Arguments { command } = Arguments::parse();
     gantry_net::install_crypto();
     let LogConfig { filter, json } = LogConfig::read(&Environment);

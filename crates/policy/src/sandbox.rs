@@ -1,0 +1,229 @@
+//! The process in which one policy is evaluated, seen from outside.
+//!
+//! Takes a policy and an input document, gives what the child answers. Never: a child that outlives the call or its
+//! limit, an inherited variable, the launcher's own user where that is root.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use crate::child::{ARGUMENT, Answer, Request};
+use crate::evaluation::{EvalError, Evaluation};
+use crate::limits::{Limits, MAX_ANSWER, MAX_INPUT};
+use crate::policy::Policy;
+
+/// What the engine's own timer gets to say so first, and a process to start.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Most bytes of the child's complaints that are kept.
+const MAX_COMPLAINT: u64 = 4 << 10;
+
+/// Whom a child is, where this process may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// User.
+    pub uid: u32,
+    /// Group; there are no others.
+    pub gid: u32,
+}
+
+/// Evaluates policies, each in a process of its own. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    program: PathBuf,
+    user: Option<User>,
+    limits: Limits,
+    may_exec: bool,
+}
+
+/// Kills the whole process group when the call is over, however it ends.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Nobody left to kill is what it should be.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+impl Sandbox {
+    /// Children are this very program, whose `main` has to call [`crate::enter_if_asked`] first. They are `user` where
+    /// this process is root, and else whoever this process is.
+    pub fn new(user: User, limits: Limits) -> Self {
+        Self {
+            program: "/proc/self/exe".into(),
+            user: rustix::process::geteuid().is_root().then_some(user),
+            limits,
+            may_exec: false,
+        }
+    }
+
+    /// Children are another program that has the same entrance.
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
+    }
+
+    /// `exec` works. What it runs may read what the child's user may read.
+    pub fn with_exec(mut self) -> Self {
+        self.may_exec = true;
+        self
+    }
+
+    /// Whether children are somebody else than this process.
+    pub fn has_own_user(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// What each evaluation may use.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Evaluates `policy` on `input`.
+    ///
+    /// # Errors
+    /// No answer, for whatever reason: see [`EvalError`]. [`crate::Verdict::of`] makes a denial of it.
+    pub async fn evaluate(
+        &self,
+        policy: &Policy,
+        input: &serde_json::Value,
+    ) -> Result<Evaluation, EvalError> {
+        let input = input.to_string();
+        if input.len() > MAX_INPUT {
+            return Err(EvalError::InputTooLarge {
+                policy: policy.name().to_owned(),
+                bytes: input.len(),
+                most: MAX_INPUT,
+            });
+        }
+        let may_exec = self.may_exec && policy.calls_exec();
+        let request = Request {
+            kind: policy.kind(),
+            name: policy.name().to_owned(),
+            text: policy.text().to_owned(),
+            input,
+            limits: self.limits,
+            may_exec,
+        };
+        let request = serde_json::to_vec(&request).expect("invariant: texts and numbers are JSON");
+        let limit = match may_exec {
+            true => self.limits.time + self.limits.exec.total,
+            false => self.limits.time,
+        };
+        let mut child = self
+            .start(limit)
+            .map_err(|error| no_process(policy, &error))?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        let _group = Group(pid.and_then(Pid::from_raw));
+        let talk = talk(&mut child, &request);
+        match tokio::time::timeout(limit + GRACE, talk).await {
+            Ok(Ok(said)) => self.read(policy, said),
+            Ok(Err(error)) => Err(no_process(policy, &error)),
+            Err(_) => Err(self.timed_out(policy)),
+        }
+    }
+
+    fn start(&self, limit: Duration) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command
+            .arg(ARGUMENT)
+            .arg(self.limits.memory.to_string())
+            .arg((limit + 2 * GRACE).as_secs().to_string())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(user) = self.user {
+            // Supplementary groups are dropped with this.
+            command.uid(user.uid).gid(user.gid);
+        }
+        command.spawn()
+    }
+
+    fn read(&self, policy: &Policy, said: Said) -> Result<Evaluation, EvalError> {
+        if let Ok(answer) = serde_json::from_slice::<Answer>(&said.out)
+            && said.status.success()
+        {
+            return answer;
+        }
+        let complaint = String::from_utf8_lossy(&said.err);
+        let policy_name = policy.name().to_owned();
+        Err(match said.status.signal() {
+            Some(libc_signal::XCPU | libc_signal::KILL) => self.timed_out(policy),
+            _ if complaint.contains("memory allocation of") => EvalError::OutOfMemory {
+                policy: policy_name,
+                limit: self.limits.memory,
+            },
+            _ => EvalError::NoProcess {
+                policy: policy_name,
+                what: format!("it ended with {}", said.status),
+            },
+        })
+    }
+
+    fn timed_out(&self, policy: &Policy) -> EvalError {
+        EvalError::TimedOut {
+            policy: policy.name().to_owned(),
+            limit: self.limits.time,
+        }
+    }
+}
+
+/// Numbers of signals, which are the same on every Linux that is supported.
+mod libc_signal {
+    pub(super) const KILL: i32 = 9;
+    pub(super) const XCPU: i32 = 24;
+}
+
+struct Said {
+    status: ExitStatus,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+async fn talk(child: &mut Child, request: &[u8]) -> std::io::Result<Said> {
+    let stdin = child.stdin.take();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // A child that ends early says why by how it ends.
+            let _ = stdin.write_all(request).await;
+            let _ = stdin.shutdown().await;
+        }
+    };
+    let ((), out, err) = tokio::join!(
+        write,
+        drain(out, MAX_ANSWER as u64),
+        drain(err, MAX_COMPLAINT)
+    );
+    let (out, err) = (out?, err?);
+    let status = child.wait().await?;
+    Ok(Said { status, out, err })
+}
+
+/// The first `most` bytes; the rest is not read, and who writes it is killed with the group.
+async fn drain(stream: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(most).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+fn no_process(policy: &Policy, error: &std::io::Error) -> EvalError {
+    EvalError::NoProcess {
+        policy: policy.name().to_owned(),
+        what: error.to_string(),
+    }
+}
