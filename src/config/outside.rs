@@ -219,7 +219,7 @@ fn root_cas(text: &str) -> Result<Vec<NamedPem>, String> {
             .map_err(|_| format!("entry {index} of `caCertificates` is not base64"))?;
         let origin = format!("{} (entry {index})", var::ROOT_CAS);
         let root = NamedPem { origin, pem };
-        gantry_net::tls_config(std::slice::from_ref(&root)).map_err(|error| error.to_string())?;
+        gantry_net::check_roots(&root).map_err(|error| error.to_string())?;
         roots.push(root);
     }
     Ok(roots)

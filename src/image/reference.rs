@@ -4,11 +4,31 @@
 //! opinion on where the registry ends; the engine and the allowlist both see the parts made here.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use gantry_protocol::Digest;
+use regex_lite::Regex;
+
+use crate::registry::DOCKER_HUB;
 
 /// Longest reference that is looked at, in bytes (repository 255, tag 128, digest 71, and a host name).
 const MAX_LENGTH: usize = 1024;
+
+/// Its name of old.
+const OLD_DOCKER_HUB: &str = "index.docker.io";
+
+const GRAMMAR: &str = "it does not follow [registry/]repository[:tag][@sha256:digest]";
+
+/// Part of a repository's name between slashes, as the OCI distribution specification has it.
+static COMPONENT: LazyLock<Regex> =
+    LazyLock::new(|| grammar(r"^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$"));
+
+/// A tag, as it has it, but for the length.
+static TAG: LazyLock<Regex> = LazyLock::new(|| grammar(r"^[a-zA-Z0-9_][a-zA-Z0-9._-]*$"));
+
+fn grammar(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("invariant: a valid expression")
+}
 
 /// A parsed reference. Displays in full: `docker.io/library/alpine:3.20`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,26 +60,26 @@ impl Reference {
             rule,
         };
         check_text(text).map_err(invalid)?;
-        let parsed = oci_spec::distribution::Reference::try_from(text).map_err(|_| {
-            invalid("it does not follow [registry/]repository[:tag][@sha256:digest]")
-        })?;
-        let (registry, repository) = (parsed.registry(), parsed.repository());
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        let (name, tag) = match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (rest, None),
+        };
+        let (registry, repository) = registry_and_repository(name);
         check_registry(registry).map_err(invalid)?;
-        if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            // `Host/name` is a Docker Hub user to one parser and a registry to another.
-            return Err(invalid("its repository has upper-case letters"));
-        }
-        let digest =
-            match parsed.digest() {
-                None => None,
-                Some(digest) => Some(digest.parse().map_err(|_| {
-                    invalid("its digest is not sha256: and 64 lower-case hex digits")
-                })?),
-            };
+        check_repository(&repository).map_err(invalid)?;
+        tag.map_or(Ok(()), check_tag).map_err(invalid)?;
+        let digest = digest.map(str::parse).transpose();
+        let digest = digest
+            .map_err(|_| invalid("its digest is not sha256: and 64 lower-case hex digits"))?;
+        let implied = digest.is_none().then_some("latest");
         Ok(Self {
             registry: registry.to_owned(),
-            repository: repository.to_owned(),
-            tag: parsed.tag().map(str::to_owned),
+            repository,
+            tag: tag.or(implied).map(str::to_owned),
             digest,
         })
     }
@@ -118,7 +138,7 @@ impl fmt::Display for Reference {
     }
 }
 
-fn check_text(text: &str) -> Result<(), &'static str> {
+pub(super) fn check_text(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("it is empty");
     }
@@ -135,6 +155,41 @@ fn check_text(text: &str) -> Result<(), &'static str> {
     match (text.find('@'), text.rfind('/')) {
         (Some(at), Some(slash)) if at < slash => Err("it has user information before the registry"),
         _ => Ok(()),
+    }
+}
+
+/// What stands before the first slash is a registry when it has a dot, a port, or is `localhost`; everything else
+/// is on Docker Hub, whose own images are below `library`.
+fn registry_and_repository(name: &str) -> (&str, String) {
+    let (registry, repository) = match name.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
+        _ => (DOCKER_HUB, name),
+    };
+    let registry = match registry {
+        OLD_DOCKER_HUB => DOCKER_HUB,
+        other => other,
+    };
+    match registry == DOCKER_HUB && !repository.contains('/') {
+        true => (registry, format!("library/{repository}")),
+        false => (registry, repository.to_owned()),
+    }
+}
+
+fn check_repository(repository: &str) -> Result<(), &'static str> {
+    if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        // `Host/name` is a Docker Hub user to one parser and a registry to another.
+        return Err("its repository has upper-case letters");
+    }
+    match repository.len() <= 255 && repository.split('/').all(|part| COMPONENT.is_match(part)) {
+        true => Ok(()),
+        false => Err(GRAMMAR),
+    }
+}
+
+fn check_tag(tag: &str) -> Result<(), &'static str> {
+    match tag.len() <= 128 && TAG.is_match(tag) {
+        true => Ok(()),
+        false => Err(GRAMMAR),
     }
 }
 

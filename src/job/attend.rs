@@ -8,8 +8,8 @@ mod stopping;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gantry_protocol::control::run::GrantAnswer;
-use gantry_protocol::socket::{FromLauncher, Phase, StateOp};
+use gantry_protocol::control::run::{Gate, GrantAnswer};
+use gantry_protocol::socket::{FromLauncher, Phase, StateOp, WorkerEnd};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -109,6 +109,10 @@ impl<'a> Attendance<'a> {
         if let Some(lost) = self.lost.take().filter(|_| !self.started.has_any_grant()) {
             return Err(Halt::Lost(lost));
         }
+        if self.stopped_without_an_order() {
+            let why = "its container was stopped from outside before it had its order";
+            return Err(Halt::Away(Gate::Container, why.to_owned()));
+        }
         let Self {
             course,
             started,
@@ -121,6 +125,13 @@ impl<'a> Attendance<'a> {
             started,
             ended_by_us,
         })
+    }
+
+    /// An engine that restarts may stop a container that it has only just started. No session, no order: nothing
+    /// of the run has happened in it.
+    fn stopped_without_an_order(&self) -> bool {
+        let stopped = matches!(self.course.end(), Some(WorkerEnd::Stopped { .. }));
+        stopped && self.ended_by_us.is_none() && self.started.session.is_none()
     }
 
     async fn until_exit(&mut self) -> Result<Exit, Halt> {

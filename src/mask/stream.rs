@@ -158,7 +158,8 @@ impl MaskStream {
         }
         self.torn = false;
         let (bytes, kept) = run(search, &self.held, torn, open);
-        self.held.drain(..kept);
+        // A new buffer of what is left: the old one had room for a whole chunk.
+        self.held = self.held.split_off(kept);
         self.decided += kept as u64;
         self.given(bytes)
     }

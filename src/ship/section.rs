@@ -11,8 +11,8 @@ use crate::report::Chain;
 use crate::session::CallError;
 use crate::workspace::{LogRead, MAX_OFFSET, SpoolReader};
 
-/// Bytes read, masked and stored at a time.
-const CHUNK: usize = 1 << 20;
+/// Bytes read, masked and stored at a time: each run's log holds about twice as much in memory.
+const CHUNK: usize = 1 << 19;
 
 /// A server that contradicts itself more often in a row is not asked again.
 const MAX_CONFLICTS: u32 = 5;
@@ -133,6 +133,8 @@ impl Section {
             LogRead::Bytes(bytes) => {
                 at.read += bytes.len() as u64;
                 let masked = at.mask.push(&bytes);
+                // Storing may take long; until then only the masked copy is needed.
+                drop(bytes);
                 self.put(at, masked.decided, masked.bytes, store).await
             }
             LogRead::Gap { to, .. } => self.gap(at, to, mask, store).await,

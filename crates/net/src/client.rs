@@ -4,7 +4,7 @@
 //! proxies of the environment. Never: a client that skips verification, follows redirects on its own, or
 //! sends clear text for this host through a proxy.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::{ClientBuilder, Url};
@@ -49,7 +49,7 @@ pub enum ClientError {
 }
 
 /// PEM text and where it came from, so that an error can name it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPem {
     /// File or variable.
     pub origin: String,
@@ -110,30 +110,52 @@ pub fn client_builder(
 
 /// A builder of clients for the metadata services of clouds, which speak clear text on link-local addresses
 /// (instance and task credentials, interruption notices). No proxy ever sees such a request; the caller asks
-/// nobody else with it and adds its time-outs.
+/// nobody else with it and adds its time-outs. It trusts no CA, so a redirect into TLS leads nowhere either.
 pub fn metadata_client_builder(options: &ClientOptions) -> Result<ClientBuilder, ClientError> {
     Ok(reqwest::Client::builder()
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(options.resolver.clone())
-        .tls_backend_preconfigured(tls_config(&options.extra_roots)?)
+        .tls_backend_preconfigured(trusting(RootCertStore::empty())?)
         .no_proxy())
 }
 
 /// Client-side TLS: bundled web roots, the host's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), `extra`.
+///
+/// Clients with the same `extra` share one store of roots: each store is hundreds of certificates.
 pub fn tls_config(extra: &[NamedPem]) -> Result<ClientConfig, ClientError> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let native = rustls_native_certs::load_native_certs();
-    for error in &native.errors {
-        tracing::warn!(%error, "a CA file of this host is ignored");
+    static MADE: Mutex<Vec<(Vec<NamedPem>, ClientConfig)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, config)) = made.iter().find(|(roots, _)| roots == extra) {
+        return Ok(config.clone());
     }
-    roots.add_parsable_certificates(native.certs);
+    let mut roots = common_roots().clone();
     for pem in extra {
         add_roots(&mut roots, pem)?;
     }
+    let config = trusting(roots)?;
+    made.push((extra.to_vec(), config.clone()));
+    Ok(config)
+}
+
+/// The bundled roots and the host's, as they were when they were first asked for.
+fn common_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "a CA file of this host is ignored");
+        }
+        roots.add_parsable_certificates(native.certs);
+        roots
+    })
+}
+
+fn trusting(roots: RootCertStore) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -141,6 +163,14 @@ pub fn tls_config(extra: &[NamedPem]) -> Result<ClientConfig, ClientError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)
+}
+
+/// Whether `pem` holds certificates that can be roots.
+///
+/// # Errors
+/// As [`tls_config`] with it.
+pub fn check_roots(pem: &NamedPem) -> Result<(), ClientError> {
+    add_roots(&mut RootCertStore::empty(), pem)
 }
 
 fn add_roots(roots: &mut RootCertStore, pem: &NamedPem) -> Result<(), ClientError> {

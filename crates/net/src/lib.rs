@@ -13,8 +13,8 @@ mod resolver;
 
 pub use bundle::merged_bundle;
 pub use client::{
-    ClientError, ClientOptions, NamedPem, client_builder, install_crypto, metadata_client_builder,
-    tls_config,
+    ClientError, ClientOptions, NamedPem, check_roots, client_builder, install_crypto,
+    metadata_client_builder, tls_config,
 };
 pub use endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
 pub use resolver::{ResolveError, Resolver};

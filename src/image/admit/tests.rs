@@ -303,4 +303,40 @@ proptest! {
         let twice = Reference::parse(&once.to_string()).expect("its own display");
         prop_assert_eq!(once, twice);
     }
+
+    #[test]
+    fn another_parser_reads_the_same(
+        text in "([a-zA-Z0-9.-]{1,9}(:[0-9]{1,5})?/)?[a-z0-9._/-]{0,12}(:[A-Za-z0-9._-]{0,6})?(@sha256:[0-9a-fA-F]{63,64})?"
+    ) {
+        prop_assert_eq!(Reference::parse(&text).ok().map(|read| read.to_string()), read_by_another(&text));
+    }
+
+    #[test]
+    fn another_parser_reads_the_same_of_a_mutilated_corpus(
+        row in 0..corpus().len(), at in 0..200_usize, with in "[a-z0-9./:@_A-Z-]{0,3}",
+    ) {
+        let (_, mut text, _) = corpus().swap_remove(row);
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        if let Some(&at) = places.get(at % places.len().max(1)) {
+            text.insert_str(at, &with);
+        }
+        prop_assert_eq!(Reference::parse(&text).ok().map(|read| read.to_string()), read_by_another(&text));
+    }
+}
+
+/// What the parser of `oci-spec` makes of `text`, without the spellings that we refuse on purpose.
+fn read_by_another(text: &str) -> Option<String> {
+    use crate::image::reference::{check_registry, check_text};
+
+    check_text(text).ok()?;
+    let read = oci_spec::distribution::Reference::try_from(text).ok()?;
+    check_registry(read.registry()).ok()?;
+    let upper = read
+        .repository()
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase());
+    let digest = read
+        .digest()
+        .is_none_or(|digest| digest.parse::<gantry_protocol::Digest>().is_ok());
+    (!upper && digest).then(|| read.whole())
 }

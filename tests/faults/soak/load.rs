@@ -164,14 +164,19 @@ impl<'w> Load<'w> {
     /// Runs by how they ended, and how many needed another attempt.
     pub(super) fn counts(&self) -> Value {
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
-        let mut again = 0;
+        let (mut again, mut by_the_engine) = (0, 0);
         for stack in &self.stacks {
             for run in every(self.world, stack.id()) {
-                *states.entry(run.state).or_default() += 1;
                 again += usize::from(run.attempt > 1);
+                by_the_engine += usize::from(run.state == "FAILED" && engines(&run));
+                *states.entry(run.state).or_default() += 1;
             }
         }
-        json!({ "states": states, "more than one attempt": again })
+        json!({
+            "states": states,
+            "more than one attempt": again,
+            "failed by a restarting engine": by_the_engine,
+        })
     }
 }
 
@@ -182,10 +187,23 @@ fn wrong(run: &Ended, caused: &Caused) -> Option<String> {
         .any(|name| name.contains(&run.id.to_ascii_lowercase()) || name.contains(&run.id));
     let right = match run.state.as_str() {
         "FINISHED" => true,
-        "FAILED" => killed && run.note.contains("137"),
+        "FAILED" => {
+            (killed && run.note.contains("137")) || (caused.restarted_dockerd() && engines(run))
+        }
         _ => false,
     };
     (!right).then(|| format!("run {}: {} {}", run.id, run.state, run.note))
+}
+
+/// What an engine does to a container around its restart, also with live-restore: it stops one whose start it had
+/// not written down, and loses the exit code of one that ends meanwhile. Both are the run's failure, told by name.
+fn engines(run: &Ended) -> bool {
+    [
+        "was stopped from outside",
+        "its container ended with code 255",
+    ]
+    .iter()
+    .any(|told| run.note.contains(told))
 }
 
 fn stack<'w>(world: &'w World, repo: &Repo, id: &str) -> Stack<'w> {

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::random::Random;
 
+const DOCKERD_RESTARTED: &str = "dockerd restarted";
+
 /// Rung when no more trouble is wanted.
 #[derive(Debug, Default)]
 pub(super) struct Done {
@@ -46,6 +48,10 @@ pub(super) struct Caused {
 impl Caused {
     pub(super) fn counts(&self) -> Value {
         json!(self.faults)
+    }
+
+    pub(super) fn restarted_dockerd(&self) -> bool {
+        self.faults.contains_key(DOCKERD_RESTARTED)
     }
 }
 
@@ -123,7 +129,7 @@ impl<'t> Trouble<'t> {
             _ => match &mut self.daemon {
                 Some(daemon) => {
                     daemon.restart(Restore::Live);
-                    "dockerd restarted"
+                    DOCKERD_RESTARTED
                 }
                 None => self.kill_container(random),
             },

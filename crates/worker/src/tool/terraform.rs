@@ -35,7 +35,10 @@ pub struct Terraform {
     fallback: &'static str,
 }
 
-const DEFAULTS: [(&str, &str); 3] = [
+const DEFAULTS: [(&str, &str); 5] = [
+    // A preview holds the state's lock while it plans, beside the deployments of its stack: they wait for each other.
+    ("TF_CLI_ARGS_plan", "-lock-timeout=5m"),
+    ("TF_CLI_ARGS_apply", "-lock-timeout=5m"),
     ("TF_IN_AUTOMATION", "1"),
     ("TF_INPUT", "0"),
     ("CHECKPOINT_DISABLE", "1"),
