@@ -11,7 +11,6 @@ mod cell;
 mod check;
 mod expected;
 mod fault;
-mod hold;
 mod matrix;
 mod meeting;
 mod scene;

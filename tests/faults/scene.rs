@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gantry_test_support::{
-    Checkpoint, Docker, Hold, LONG, Launcher, Registry, Run, SHORT, Seen, Stack, World, wait_for,
+    Checkpoint, Docker, Hold, LONG, Launcher, Registry, Run, SHORT, Seen, SlowRepo, Stack, World,
+    wait_for,
 };
 
 use crate::expected::Phase;
-use crate::hold::SlowRepo;
 
 /// Longest time of a run from the end of a fault to its own end: a lost lease, back-off, a second attempt.
 const END: Duration = Duration::from_secs(300);

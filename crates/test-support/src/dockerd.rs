@@ -3,6 +3,7 @@
 //! Takes a mode, gives a daemon with its own socket, storage, containerd and bridge, beside whatever daemon the
 //! host has. Never: a change of the host's firewall or of another daemon's bridge; a daemon that outlives its test.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -98,11 +99,26 @@ impl Drop for Dockerd {
         if !std::thread::panicking() {
             self.process.wait_exit(STOP);
         }
+        end_shims(&self.dir);
         ip(&["link", "del", &bridge()]).ok();
         // It mounts its storage onto itself and leaves that.
         let mut umount = Command::new(find_program("umount", "mount"));
         let storage = self.dir.path().join("data");
         umount.arg("--lazy").arg(storage).status().ok();
+    }
+}
+
+/// Shims of containers that ended while the daemon and its containerd were away wait for ever to be asked.
+fn end_shims(dir: &TempDir) {
+    let ours = dir.path().join("exec").display().to_string();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).into_owned();
+        if words.contains("containerd-shim") && words.contains(&ours) {
+            let id = process.file_name();
+            let mut kill = Command::new(find_program("kill", "procps"));
+            kill.arg("-KILL").arg(id).status().ok();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The launcher dies, the run does not.
 
-use gantry_test_support::{LONG, Launcher, Run, World, wait_for};
+use gantry_test_support::{Docker, LONG, Launcher, Run, SlowRepo, World, wait_for};
 
 use super::{WAITING_APPLY, waiting};
 
@@ -176,4 +176,32 @@ fn find_all(text: &[u8], needle: &[u8]) -> usize {
         }
     }
     found
+}
+
+/// An engine that restarts stops containers whose start it had not yet written down.
+#[test]
+fn a_container_that_is_stopped_before_it_has_its_order_is_followed_by_another() {
+    let world = World::start();
+    let repo = world.repo("code");
+    repo.commit(&[("main.tf", super::CODE)]);
+    let run = world
+        .stack("crash-early", &repo)
+        .autodeploy()
+        .create()
+        .deploy();
+    let mut slow = SlowRepo::of(&repo);
+    let _launcher = world.launcher("a").start();
+    slow.wait_read();
+    let first = wait_for("a container that waits for its order", LONG, || {
+        let running = world.containers().into_iter();
+        let mut running = running.filter(|c| c["State"]["Running"] == true);
+        running.next().ok_or("none runs yet".to_owned())
+    });
+    let id = first["Id"].as_str().expect("an id");
+    Docker.run(&["stop", id]);
+    slow.release();
+
+    let seen = run.wait("FINISHED");
+    assert_eq!((seen.attempt, seen.times("APPLYING")), (1, 1));
+    run.wait_log("PREPARING", "stopped from outside before it had its order");
 }

@@ -1,31 +1,37 @@
 //! A repository that keeps git waiting.
+//!
+//! Takes a repository in a local directory, gives the moment at which git reads it. Never: a reader that waits for ever.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use gantry_test_support::{LONG, Repo, wait_for};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+use crate::repo::Repo;
+use crate::wait::{LONG, wait_for};
 
 /// Put in the place of a repository's configuration, which git reads first.
 #[derive(Debug)]
-pub(crate) struct SlowRepo {
+pub struct SlowRepo {
     config: PathBuf,
     text: Vec<u8>,
     writer: Option<File>,
 }
 
 impl SlowRepo {
-    pub(crate) fn of(repo: &Repo) -> Self {
+    /// From now on git waits when it opens `repo`.
+    pub fn of(repo: &Repo) -> Self {
         let url = repo.url();
-        let bare = Path::new(url.strip_prefix("file://").unwrap());
+        let bare = Path::new(url.strip_prefix("file://").expect("a local repository"));
         let config = bare.join("config");
-        let text = fs::read(&config).unwrap();
+        let text = fs::read(&config).expect("a local repository");
         let pipe = bare.join("config.pipe");
-        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
-        fs::set_permissions(&pipe, fs::Permissions::from_mode(0o644)).unwrap();
-        fs::rename(&pipe, &config).unwrap();
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o644), 0)
+            .expect("a local repository");
+        fs::set_permissions(&pipe, fs::Permissions::from_mode(0o644)).expect("a local repository");
+        fs::rename(&pipe, &config).expect("a local repository");
         let writer = None;
         Self {
             config,
@@ -35,8 +41,8 @@ impl SlowRepo {
     }
 
     /// Waits until git reads.
-    pub(crate) fn wait_read(&mut self) {
-        let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+    pub fn wait_read(&mut self) {
+        let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).expect("a local repository");
         let mut options = File::options();
         let options = options.write(true).custom_flags(nonblock);
         let opened = wait_for("git to read the repository", LONG, || {
@@ -48,10 +54,10 @@ impl SlowRepo {
     }
 
     /// Gives git what it reads, and everybody after it at once.
-    pub(crate) fn release(&mut self) {
+    pub fn release(&mut self) {
         let whole = self.config.with_extension("whole");
-        fs::write(&whole, &self.text).unwrap();
-        fs::rename(&whole, &self.config).unwrap();
+        fs::write(&whole, &self.text).expect("a local repository");
+        fs::rename(&whole, &self.config).expect("a local repository");
         if let Some(mut writer) = self.writer.take() {
             // Whoever read is gone by now where the fault has ended it.
             writer.write_all(&self.text).ok();
