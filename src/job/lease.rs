@@ -226,7 +226,10 @@ async fn clear(host: &Host, entry: &Entry) -> Result<(), Fault> {
     for leftover in host.data.remove_run(&dirs) {
         warn!(path = %leftover.path, reason = %leftover.reason, "could not be removed");
     }
-    let until = entry.expires + gantry_protocol::control::envelope::CLOCK_ALLOWANCE;
+    // An envelope may be dated to the end of time: it is remembered for as long.
+    let until = entry
+        .expires
+        .saturating_add(gantry_protocol::control::envelope::CLOCK_ALLOWANCE);
     Ok(host.journal.end(lease, until)?)
 }
 

@@ -15,7 +15,7 @@ use crate::identity::{Epoch, Identity, IdentityError, Stored, machine};
 use crate::report::Chain;
 
 /// Server and host clocks that differ by more than this are warned of, in seconds.
-const CLOCK_WARNING: i64 = 30;
+const CLOCK_WARNING: u64 = 30;
 
 /// How this process got its identity.
 #[derive(Debug)]
@@ -219,8 +219,8 @@ where
 
 fn warn_of_clock(server_now: i64) {
     let here = time::OffsetDateTime::now_utc().unix_timestamp();
-    let apart = here - server_now;
-    if apart.abs() > CLOCK_WARNING {
+    let apart = here.saturating_sub(server_now);
+    if apart.unsigned_abs() > CLOCK_WARNING {
         warn!(
             seconds = apart,
             "the clocks of this host and the server differ; run envelopes may be refused"

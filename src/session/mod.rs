@@ -24,6 +24,13 @@ use tokio::sync::{Mutex, watch};
 use crate::identity::Identity;
 use enrol::renew;
 
+/// Longest time in seconds that a server is believed about sessions and leases: a day. What it says beyond would
+/// be past the end of the clock, or leave this launcher with a session that it never renews.
+const LONGEST: u64 = 24 * 60 * 60;
+
+/// Shortest life of a lease in seconds, however eager the server is.
+const SHORTEST_LEASE: u64 = 3;
+
 /// A live session, shared by all that talk to the server.
 #[derive(Debug)]
 pub struct Session {
@@ -101,7 +108,7 @@ impl Session {
 }
 
 fn half_of(seconds: u64) -> Instant {
-    Instant::now() + Duration::from_secs(seconds / 2)
+    Instant::now() + Duration::from_secs(seconds.min(LONGEST) / 2)
 }
 
 /// What [`establish`] needs.
@@ -133,7 +140,7 @@ impl Session {
             about,
             audience,
             epoch: first.epoch,
-            lease: Duration::from_secs(first.lease_seconds.max(3)),
+            lease: Duration::from_secs(first.lease_seconds.clamp(SHORTEST_LEASE, LONGEST)),
             current: Mutex::new(Current {
                 token: first.token,
                 renew_at: half_of(first.expires_in),
