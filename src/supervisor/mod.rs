@@ -2,13 +2,14 @@
 //!
 //! Takes inbox messages, ends of leases and signals. Gives the reason to exit. The loop only collects;
 //! [`State`] decides synchronously and the effects are performed afterwards. Never: a message
-//! acknowledged before it is journaled, a lease taken over capacity, a container touched when fenced.
+//! acknowledged before it is journaled, more leases at work than there is capacity, a container touched when fenced.
 
 mod care;
 mod inbox;
 mod pause;
 mod pulse;
 mod state;
+mod turns;
 
 pub use care::CareSettings;
 pub use pause::Pause;
@@ -39,6 +40,7 @@ use crate::spot::Notice;
 use care::{Care, Looked};
 use inbox::{Heard, Inbox};
 use state::{Effect, State};
+use turns::Turns;
 
 /// A lease whose journal can't be written is taken up again after this long.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
@@ -67,6 +69,7 @@ pub struct Settings {
 pub struct Supervisor {
     host: Arc<Host>,
     state: State,
+    turns: Turns,
     inbox: Inbox,
     stops: BTreeMap<(String, u32), watch::Sender<Option<StopReason>>>,
     jobs: JoinSet<(Lease, Result<(), Fault>)>,
@@ -87,6 +90,7 @@ impl Supervisor {
         let inbox = Inbox::start(host.session.clone(), host.metrics.clone());
         Self {
             state: State::new(settings.capacity),
+            turns: Turns::new(settings.capacity),
             inbox,
             stops: BTreeMap::new(),
             jobs: JoinSet::new(),
@@ -297,9 +301,10 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(None);
         self.stops.insert(key(lease), stop);
         self.state.started(lease);
-        let host = self.host.clone();
+        let (host, turn) = (self.host.clone(), self.turns.of(&entry));
         self.jobs.spawn(async move {
             tokio::time::sleep(pause).await;
+            let _place = turn.come(stopped.clone()).await;
             (lease, job::run(host, entry, stopped).await)
         });
     }
