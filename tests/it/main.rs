@@ -7,5 +7,6 @@
 
 mod e2e;
 mod fuzz;
+mod hostile;
 mod host;
 mod tidy;

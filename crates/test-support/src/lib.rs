@@ -10,6 +10,7 @@ mod cli;
 mod docker;
 mod dockerd;
 mod files;
+pub mod hostile;
 mod images;
 mod launcher;
 mod pool;

@@ -213,40 +213,66 @@ impl World {
             .filter(|path| path.extension().is_some_and(|e| e == "log"))
             .collect()
     }
-
-    fn leftover_run_dirs(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.dir()).into_iter().flatten().flatten();
-        let runs = entries.filter_map(|entry| fs::read_dir(entry.path().join("runs")).ok());
-        runs.flatten().flatten().map(|entry| entry.path()).collect()
-    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        let containers = self.containers();
-        let dirs = self.leftover_run_dirs();
-        Docker.remove(&containers);
-        // They stay for a launcher's next start; here there will be none.
-        Docker.remove_networks(&Docker.networks_of(self.dir()));
+        let left = Leftovers::take(self.dir());
         if std::thread::panicking() {
-            for log in self.logs() {
-                show(&format!(
-                    "── the end of {} ──\n{}",
-                    log.display(),
-                    tail(&log)
-                ));
-            }
+            show_logs(&self.logs());
             return;
         }
-        let names: Vec<_> = containers
-            .iter()
-            .map(|container| container["Name"].to_string())
-            .collect();
+        left.assert_none(self.options.keeps_containers);
+    }
+}
+
+/// What launchers left behind below a world's directory.
+pub(crate) struct Leftovers {
+    containers: Vec<String>,
+    dirs: Vec<PathBuf>,
+}
+
+impl Leftovers {
+    /// Takes note of it and removes it.
+    pub(crate) fn take(dir: &Path) -> Self {
+        let containers = Docker.containers_of(dir);
+        let dirs = leftover_run_dirs(dir);
+        Docker.remove(&containers);
+        // They stay for a launcher's next start; here there will be none.
+        Docker.remove_networks(&Docker.networks_of(dir));
+        let names = containers.iter();
+        let names = names.map(|container| container["Name"].to_string());
+        Self {
+            containers: names.collect(),
+            dirs,
+        }
+    }
+
+    /// Fails the test if there was anything.
+    pub(crate) fn assert_none(&self, keeps_containers: bool) {
+        let (names, dirs) = (&self.containers, &self.dirs);
         assert!(
-            self.options.keeps_containers || names.is_empty(),
+            keeps_containers || names.is_empty(),
             "containers are left: {names:?}"
         );
         assert!(dirs.is_empty(), "run directories are left: {dirs:?}");
+    }
+}
+
+fn leftover_run_dirs(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let runs = entries.filter_map(|entry| fs::read_dir(entry.path().join("runs")).ok());
+    runs.flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// The ends of processes' logs, for a test that failed.
+pub(crate) fn show_logs(logs: &[PathBuf]) {
+    for log in logs {
+        show(&format!(
+            "── the end of {} ──\n{}",
+            log.display(),
+            tail(log)
+        ));
     }
 }
 
