@@ -12,6 +12,7 @@ pub mod registry;
 pub mod mask;
 pub mod logging;
 pub mod image;
+pub mod policy;
 pub mod workspace;
 pub mod source;
 pub mod container;

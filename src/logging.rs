@@ -87,6 +87,16 @@ impl Secrets {
         self.shared.compile(&known);
     }
 
+    /// Writes one line, whatever is logged otherwise: for records whose shape is documented.
+    ///
+    /// # Errors
+    /// Standard error is closed.
+    pub fn write_line(&self, line: &str) -> io::Result<()> {
+        let mut line = self.mask(line.as_bytes());
+        line.push(b'\n');
+        io::stderr().lock().write_all(&line)
+    }
+
     /// `text` without the values.
     pub fn mask(&self, text: &[u8]) -> Vec<u8> {
         let mask = self.shared.mask.read();

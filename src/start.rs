@@ -25,6 +25,7 @@ use crate::job::{Host, Standbys, prove};
 use crate::journal::Journal;
 use crate::logging::Secrets;
 use crate::metrics::Metrics;
+use crate::policy::InitPolicy;
 use crate::registry::Logins;
 use crate::room::{Keep, Need, Place};
 use crate::session::{Session, Start, establish};
@@ -62,6 +63,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     }
     let logins = Logins::new(config.images.logins.clone())?;
     let tool_keys = tool_keys(&config)?;
+    let init_policy = init_policy(&config, &secrets)?;
     let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
     let mounts = mounts(&config, &engine, &about_engine);
     mounts.check()?;
@@ -77,6 +79,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let host = Host {
         images: images.noting(ledger.clone(), metrics.clone()),
         policy: host_policy(&config),
+        init_policy,
         networks,
         standbys: Standbys::new(config.standby, config.capacity),
         mounts,
@@ -121,6 +124,17 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         settings,
         own,
     })
+}
+
+/// Before anything else is done with the host: without its policy it is not the host that its owner meant.
+fn init_policy(config: &Config, secrets: &Secrets) -> Result<Option<Arc<InitPolicy>>, StartError> {
+    let Some(path) = &config.init_policy else {
+        return Ok(None);
+    };
+    let policy = InitPolicy::load(path, secrets.clone())?;
+    let dialect = policy.policy().dialect();
+    info!(path = %path.display(), %dialect, "initialization policy");
+    Ok(Some(Arc::new(policy)))
 }
 
 fn settings(config: &Config, engine: &EngineInfo) -> Result<Settings, StartError> {

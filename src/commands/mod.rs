@@ -6,6 +6,7 @@
 mod configuration;
 mod doctor;
 mod image;
+mod policy;
 
 use std::io::Write as _;
 
@@ -14,6 +15,7 @@ use clap::Subcommand;
 pub use configuration::{page, variables};
 pub use doctor::{DoctorArguments, ReachArguments};
 pub use image::ImageCommand;
+pub use policy::PolicyCommand;
 
 use crate::exit::Exit;
 
@@ -32,6 +34,9 @@ pub enum Command {
     /// Explains what would become of an image on this host.
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Checks and tries initialization policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 /// Performs a command.
@@ -41,6 +46,7 @@ pub async fn perform(command: Command) -> Exit {
         Command::Doctor(arguments) => doctor::perform(arguments).await,
         Command::Reach(arguments) => doctor::perform_reach(arguments).await,
         Command::Image(command) => image::perform(command).await,
+        Command::Policy(command) => policy::perform(command).await,
     }
 }
 

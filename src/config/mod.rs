@@ -65,6 +65,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Tools and providers.
     pub tools: ToolConfig,
+    /// The host's initialization policy.
+    pub init_policy: Option<PathBuf>,
     /// Time-outs.
     pub times: Times,
     /// Output of runs.
@@ -201,7 +203,6 @@ impl Config {
     /// Every mistake that was found.
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader::new(source);
-        read.refuse(var::REFUSED);
         let (root_cas, proxies) = (read.root_cas(), read.proxies());
         let config = Self {
             token: read.required_secret(var::TOKEN),
@@ -221,6 +222,7 @@ impl Config {
                 vcs_mappings: read.vcs_mappings(),
             },
             tools: tools(&mut read),
+            init_policy: read.optional_path(var::INIT_POLICY),
             times: times(&mut read),
             output: output(&mut read),
             capacity: read.number(var::CAPACITY, 1, 1..=64),

@@ -67,17 +67,6 @@ impl<'a> Reader<'a> {
         self.mistakes.push(Mistake::new(name, what));
     }
 
-    pub(super) fn refuse(&mut self, names: &[&str]) {
-        for name in names {
-            if self.source.get(name).is_some() {
-                self.wrong(
-                    name,
-                    "is set, but this version can't honour it; unset it or use a newer launcher",
-                );
-            }
-        }
-    }
-
     pub(super) fn required_secret(&mut self, name: &str) -> Secret {
         let value = self.source.get(name);
         if value.is_none() {

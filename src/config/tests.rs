@@ -41,7 +41,7 @@ fn every_mistake_is_told_at_once_by_name() {
         (var::NETWORK, "host"),
         (var::DATA_DIR, "relative"),
         (var::KEEP, "yes please"),
-        ("SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY", "/p.rego"),
+        (var::INIT_POLICY, "p.rego"),
     ]);
     wrong.remove(var::TOKEN);
     wrong.insert(var::TRUST_KEYS.into(), "nonsense".into());
@@ -59,7 +59,7 @@ fn every_mistake_is_told_at_once_by_name() {
         var::NETWORK,
         var::DATA_DIR,
         var::KEEP,
-        "SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY",
+        var::INIT_POLICY,
     ] {
         assert!(text.contains(name), "{name} is not named in:\n{text}");
     }

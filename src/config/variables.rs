@@ -18,6 +18,8 @@ pub enum Topic {
     Source,
     /// Terraform, OpenTofu and their providers.
     Tools,
+    /// Which runs are taken.
+    Admission,
     /// Time-outs, output, logs.
     Runs,
     /// Room, clean-up, what the launcher shows of itself.
@@ -26,13 +28,14 @@ pub enum Topic {
 
 impl Topic {
     /// All, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Identity,
         Self::Images,
         Self::Containers,
         Self::HandedOver,
         Self::Source,
         Self::Tools,
+        Self::Admission,
         Self::Runs,
         Self::Host,
     ];
@@ -46,6 +49,7 @@ impl Topic {
             Self::HandedOver => "What of the host is handed to runs",
             Self::Source => "Source code",
             Self::Tools => "Tools and providers",
+            Self::Admission => "Which runs are taken",
             Self::Runs => "Time-outs and output of runs",
             Self::Host => "The host",
         }
@@ -167,6 +171,9 @@ variables! {
     PROVIDER_MIRROR = "GANTRY_PROVIDER_MIRROR", Tools, "",
         "Directory laid out as Terraform's file-system mirror. When set, providers come from it (and from the image's `/plugins`) only, and nothing is downloaded, unless the stack brings a command-line configuration of its own.";
 
+    INIT_POLICY = "SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY", Admission, "",
+        "Absolute path of a Rego policy (`package spacelift`, v0 or v1) that is asked before each plan, apply and task; its `deny` ends the run. Compiled at start: a launcher with one that can't be read does not start. See docs/POLICIES.md.";
+
     RUN_TIMEOUT = "SPACELIFT_LAUNCHER_RUN_TIMEOUT", Runs, "70m",
         "Longest time of a container as a Go duration, such as `120m` or `1h30m`. At its end the tool gets one interrupt and its grace.";
     LOGS_TIMEOUT = "SPACELIFT_LAUNCHER_LOGS_TIMEOUT", Runs, "7m",
@@ -203,7 +210,3 @@ variables! {
     LOG_FORMAT = "GANTRY_LOG_FORMAT", Host, "json",
         "`json` or `text`.";
 }
-
-/// Documented variables that this version can't honour. Each changes what may run, so a launcher that ignored it
-/// would be less safe than its operator believes: it refuses to start.
-pub(super) const REFUSED: &[&str] = &["SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY"];

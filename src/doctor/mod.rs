@@ -6,6 +6,7 @@
 mod engine;
 mod host;
 mod images;
+mod policy;
 mod probe;
 mod server;
 
@@ -97,10 +98,7 @@ pub async fn examine(config: Result<Config, Vec<Mistake>>) -> Report {
         }
     };
     report.ok("configuration", "every variable can be read");
-    report.skipped(
-        "initialization policy",
-        "none is configured; this version refuses to start with one",
-    );
+    policy::examine(&config, &mut report).await;
     server::examine(&config, &mut report).await;
     host::examine(&config, &mut report).await;
     if let Some((engine, about)) = engine::examine(&config, &mut report).await {

@@ -53,6 +53,7 @@ use crate::journal::{Entry, Journal, JournalError};
 use crate::logging::Secrets;
 use crate::metrics::Metrics;
 use crate::network::Networks;
+use crate::policy::InitPolicy;
 use crate::session::{CallError, Session};
 use crate::ship::Shipper;
 use crate::source::Fetcher;
@@ -101,6 +102,8 @@ pub struct Host {
     pub order: HostOrder,
     /// Values of handed variables that logs hide.
     pub hidden: Vec<HiddenVariable>,
+    /// What the host's owner asks about every run.
+    pub init_policy: Option<Arc<InitPolicy>>,
     /// Keeps secrets out of the launcher's own log.
     pub secrets: Secrets,
     /// Where logs of runs go besides the server.

@@ -11,6 +11,7 @@ use crate::identity::IdentityError;
 use crate::job::CanaryError;
 use crate::journal::JournalError;
 use crate::network::NetworkError;
+use crate::policy::PolicyError;
 use crate::registry::LoginError;
 use crate::session::EnrolError;
 use crate::telemetry::TraceError;
@@ -64,6 +65,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The initialization policy.
+    #[error("SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY")]
+    Policy(#[from] PolicyError),
     /// The journal.
     #[error("the journal can't be used")]
     Journal(#[from] JournalError),
@@ -104,6 +108,7 @@ impl StartError {
                 | Self::Mounts(_)
                 | Self::Network(NetworkError::Invalid(_) | NetworkError::Taken(_))
                 | Self::ToolKeys(_)
+                | Self::Policy(_)
         ) || matches!(self, Self::Canary(error) if error.is_configuration())
     }
 

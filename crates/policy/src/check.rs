@@ -44,6 +44,8 @@ pub(crate) struct Findings {
     pub(crate) calls: Vec<OwnCall>,
     /// Longest first.
     pub(crate) constants: Vec<String>,
+    /// Which of the kind's rules there are.
+    pub(crate) rules: Vec<&'static str>,
 }
 
 /// A place of the text that is still to be looked at.

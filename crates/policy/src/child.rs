@@ -69,7 +69,9 @@ fn serve(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let Ok(request) = serde_json::from_slice::<Request>(&request) else {
         return ExitCode::from(65);
     };
-    let answer = serde_json::to_vec(&answer(request)).unwrap_or_default();
+    let answer = answer(request);
+    fence::end_descendants();
+    let answer = serde_json::to_vec(&answer).unwrap_or_default();
     let written = std::io::stdout().write_all(&answer);
     match read.is_ok() && written.is_ok() {
         true => ExitCode::SUCCESS,

@@ -15,6 +15,7 @@ mod kind;
 mod limits;
 mod policy;
 mod said;
+mod sample;
 mod sandbox;
 
 pub use builtins::sanitized;
@@ -25,4 +26,5 @@ pub use evaluation::{EvalError, Evaluation, Verdict};
 pub use kind::{PolicyKind, Rule, Shape};
 pub use limits::{ExecLimits, Limits};
 pub use policy::{CompileError, Policy};
+pub use sample::{Sample, without_signatures};
 pub use sandbox::{Sandbox, User};

@@ -15,8 +15,8 @@ use crate::kind::{PACKAGE, PolicyKind};
 use crate::limits::MAX_POLICY;
 use crate::said::Said;
 
-/// Constants shorter than this stay in errors: they would take ordinary words with them, and are no secrets.
-const MIN_CONSTANT: usize = 4;
+/// Constants shorter than this stay in errors: they would take ordinary words with them, and make poor secrets.
+const MIN_CONSTANT: usize = 8;
 
 /// A policy that compiles. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Policy {
         }
         let (mut engine, dialect) = read(name, text)?;
         in_package(&engine, name)?;
-        has_rule(&engine, kind, name)?;
+        let rules = declared(&engine, kind, name)?;
         let findings = look(&mut engine, kind).map_err(|Finding { line, what }| {
             let policy = name.to_owned();
             CompileError::Invalid { policy, line, what }
@@ -121,7 +121,7 @@ impl Policy {
             name: name.into(),
             text: text.into(),
             dialect,
-            findings: Arc::new(findings),
+            findings: Arc::new(Findings { rules, ..findings }),
         };
         let prepared = engine::prepare(&policy, None).map(drop);
         prepared.map_err(|said| policy.invalid(said))?;
@@ -155,6 +155,11 @@ impl Policy {
     /// Which Rego it is written in.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Whether it has this rule.
+    pub fn has_rule(&self, name: &str) -> bool {
+        self.findings.rules.contains(&name)
     }
 
     /// Whether it calls `exec`.
@@ -213,15 +218,21 @@ fn in_package(engine: &Engine, name: &str) -> Result<(), CompileError> {
     }
 }
 
-fn has_rule(engine: &Engine, kind: PolicyKind, name: &str) -> Result<(), CompileError> {
-    let declared = |rule: &str| {
+fn declared(
+    engine: &Engine,
+    kind: PolicyKind,
+    name: &str,
+) -> Result<Vec<&'static str>, CompileError> {
+    let names = kind.rules().iter().map(|rule| rule.name);
+    let declared = |rule: &&str| {
         let found = engine.has_declared_rule_rooted_at(engine::FILE, rule);
         found.unwrap_or(false)
     };
-    if kind.rules().iter().any(|rule| declared(rule.name)) {
-        return Ok(());
+    let rules: Vec<_> = names.clone().filter(declared).collect();
+    if !rules.is_empty() {
+        return Ok(rules);
     }
-    let names = kind.rules().iter().map(|rule| format!("`{}`", rule.name));
+    let names = names.map(|name| format!("`{name}`"));
     Err(CompileError::NoRule {
         policy: name.to_owned(),
         expected: names.collect::<Vec<_>>().join(", "),
