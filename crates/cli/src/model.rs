@@ -56,6 +56,18 @@ data! {
     RunCancel { run_cancel: NewRun }
     RunRetry { run_retry: NewRun }
     RunStop { run_stop: NewRun }
+    Policies { policies: Vec<Policy> }
+    OnePolicy { policy: Option<Policy> }
+    PolicySample { policy: Option<WithSample> }
+    WithSample { evaluation_sample: Option<Sample> }
+    Sample { input: String }
+    PolicyCreate { policy_create: Policy }
+    PolicyUpdate { policy_update: Policy }
+    PolicyDelete { policy_delete: OnlyId }
+    PolicyAttach { policy_attach: OnlyId }
+    PolicyDetach { policy_detach: OnlyId }
+    OnlyId { id: String }
+    PolicySimulate { policy_simulate: String }
     StackRuns { stack: Option<WithRuns> }
     WithRuns { runs: Vec<Run> }
     StackRun { stack: Option<WithRun> }
@@ -190,6 +202,35 @@ pub struct ConfigElement {
     pub kind: String,
     pub write_only: bool,
     pub checksum: String,
+}
+
+/// A policy of the server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    /// Rego.
+    pub body: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub labels: Vec<String>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub updated_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation_records: Option<Vec<EvaluationRecord>>,
+}
+
+/// One evaluation of a policy.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    pub key: String,
+    pub outcome: String,
+    /// Unix seconds.
+    pub timestamp: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

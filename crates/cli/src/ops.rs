@@ -48,6 +48,12 @@ macro_rules! stack_fields {
     };
 }
 
+macro_rules! policy_fields {
+    () => {
+        "id name description body type labels createdAt updatedAt"
+    };
+}
+
 operations! {
     /// An API key for a session.
     API_KEY_USER: model::ApiKeyUser = "apiKeyUser"
@@ -116,6 +122,45 @@ operations! {
     RUN_STOP: model::RunStop = "runStop"
         "mutation($stack: ID!, $run: ID!, $note: String) {
            runStop(stack: $stack, run: $run, note: $note) { id state }
+         }";
+
+    /// All policies.
+    POLICIES: model::Policies = "policies"
+        concat!("{ policies { ", policy_fields!(), " } }");
+    /// One policy and its newest evaluations.
+    POLICY: model::OnePolicy = "policy"
+        concat!("query($id: ID!) {
+           policy(id: $id) { ", policy_fields!(), " evaluationRecords { key outcome timestamp } }
+         }");
+    /// What one evaluation was about.
+    POLICY_SAMPLE: model::PolicySample = "policy.evaluationSample"
+        "query($id: ID!, $key: String!) { policy(id: $id) { evaluationSample(key: $key) { input } } }";
+    /// A new policy.
+    POLICY_CREATE: model::PolicyCreate = "policyCreate"
+        concat!("mutation($name: String!, $slug: String, $type: PolicyType!, $body: String!, $labels: [String!],
+                 $description: String) {
+           policyCreate(name: $name, slug: $slug, type: $type, body: $body, labels: $labels,
+                        description: $description) { ", policy_fields!(), " }
+         }");
+    /// Another text, name or labels for a policy.
+    POLICY_UPDATE: model::PolicyUpdate = "policyUpdate"
+        concat!("mutation($id: ID!, $name: String, $body: String, $labels: [String!], $description: String) {
+           policyUpdate(id: $id, name: $name, body: $body, labels: $labels, description: $description) { ",
+           policy_fields!(), " }
+         }");
+    /// Deletes a policy.
+    POLICY_DELETE: model::PolicyDelete = "policyDelete"
+        "mutation($id: ID!) { policyDelete(id: $id) { id } }";
+    /// Attaches a policy.
+    POLICY_ATTACH: model::PolicyAttach = "policyAttach"
+        "mutation($id: ID!, $stack: ID!) { policyAttach(id: $id, stack: $stack) { id } }";
+    /// Takes a policy off.
+    POLICY_DETACH: model::PolicyDetach = "policyDetach"
+        "mutation($id: ID!, $stack: ID!) { policyDetach(id: $id, stack: $stack) { id } }";
+    /// What a text would decide.
+    POLICY_SIMULATE: model::PolicySimulate = "policySimulate"
+        "mutation($body: String!, $input: String!, $type: PolicyType!) {
+           policySimulate(body: $body, input: $input, type: $type)
          }";
 
     /// A page of a stack's runs, newest first.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
 use crate::pki::{Keyring, PkiError};
+use crate::policies::Judge;
 use crate::store::{DATABASE, StorageFault, Store, StoreError};
 use crate::vault::{Vault, VaultError};
 use crate::vcs_probe::Sources;
@@ -33,6 +34,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Pool certificates and envelope keys.
     pub keyring: Arc<Keyring>,
+    /// Policies.
+    pub judge: Judge,
     /// Where code may come from.
     pub sources: Sources,
     /// The URL under which this server is reached, without a trailing slash.
@@ -57,6 +60,8 @@ pub struct AppConfig {
     pub base_url: String,
     /// Directories below which `file` repositories may lie.
     pub source_file_prefixes: Vec<PathBuf>,
+    /// The program whose children evaluate policies; none is this one.
+    pub policy_program: Option<PathBuf>,
     /// What git may know of the environment.
     pub git_environment: Vec<(&'static str, std::ffi::OsString)>,
 }
@@ -152,6 +157,7 @@ impl App {
             home: dir.join("git"),
             environment: config.git_environment,
         };
+        let judge = Judge::new(Arc::clone(&store), config.policy_program);
         let stopping = control.stopping.clone();
         Ok(Arc::new(Self {
             control,
@@ -160,6 +166,7 @@ impl App {
             blobs,
             tokens,
             keyring,
+            judge,
             sources,
             base_url: config.base_url,
             data_dir: config.data_dir,

@@ -162,6 +162,9 @@ pub struct ServeArgs {
     /// A proxy in front of this server does TLS: allow an address that others can reach without it.
     #[arg(long, env = "GANTRY_BEHIND_PROXY")]
     pub behind_proxy: bool,
+    /// The program whose children evaluate policies; none is this one. Set where this is a library of another program.
+    #[arg(skip)]
+    pub policy_program: Option<PathBuf>,
     /// Directories below which `file://` repositories may lie, comma list.
     #[arg(long, env = "GANTRY_SOURCE_FILE_PREFIXES", value_delimiter = ',')]
     pub source_file_prefixes: Vec<PathBuf>,

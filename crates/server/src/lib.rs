@@ -18,6 +18,7 @@ pub mod graphql;
 pub mod logstore;
 pub mod operations;
 pub mod pki;
+pub mod policies;
 pub mod process;
 pub mod store;
 pub mod tasks;

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod dev;
+mod policy;
 mod stack;
 
 pub use dev::DevArgs;
+pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use stack::{
     ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs, StackCommand,
     StopArgs, TaskArgs, ToolArg,
@@ -61,6 +63,9 @@ pub enum Command {
     /// Stacks: what to run, and running it
     #[command(subcommand)]
     Stack(StackCommand),
+    /// Policies of the server: who approves, what plans may change, what commits start
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Runs of a stack
     #[command(subcommand)]
     Run(RunCommand),

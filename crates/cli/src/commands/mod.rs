@@ -1,6 +1,7 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
 mod login;
+mod policy;
 mod pool;
 mod release;
 mod run;
@@ -21,6 +22,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Whoami => login::whoami(context).await,
         Command::Pool(command) => pool::run(context, command).await,
         Command::Stack(command) => stack::run(context, command).await,
+        Command::Policy(command) => policy::run(context, command).await,
         Command::Run(command) => run::run(context, command).await,
         Command::Release(command) => release::run(context, command),
         Command::Dev(args) => crate::dev::run(context, args).await,

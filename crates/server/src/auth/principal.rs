@@ -44,6 +44,11 @@ impl Principal {
         &self.name
     }
 
+    /// What it may do.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// The same as the cause of events.
     pub fn actor(&self) -> Actor {
         Actor::User(self.name.clone())

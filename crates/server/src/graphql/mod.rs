@@ -9,6 +9,7 @@ mod enums;
 pub mod http;
 mod inputs;
 mod mutation;
+mod policy;
 mod pool;
 mod query;
 mod run;

@@ -5,6 +5,7 @@
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
 
 use super::context::{caller, look, maybe_caller};
+use super::policy::{self, Policy, SearchPoliciesOutput};
 use super::pool::WorkerPool;
 use super::search::{SearchInput, SearchStacksOutput};
 use super::stack::Stack;
@@ -70,6 +71,23 @@ impl Query {
         let search = input.parse()?;
         let found = look.search(&search).await?;
         Ok(SearchStacksOutput::new(&search, found))
+    }
+
+    async fn policy(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Policy>, Error> {
+        Ok(look(ctx)?.policy(&id).await?.map(Policy))
+    }
+
+    async fn policies(&self, ctx: &Context<'_>) -> Result<Vec<Policy>, Error> {
+        let all = look(ctx)?.policies().await?.into_iter();
+        Ok(all.map(Policy).collect())
+    }
+
+    async fn search_policies(
+        &self,
+        ctx: &Context<'_>,
+        input: SearchInput,
+    ) -> Result<SearchPoliciesOutput, Error> {
+        policy::search(ctx, input).await
     }
 
     async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {

@@ -5,7 +5,9 @@
 use async_graphql::{Error, ID, InputObject, SimpleObject};
 
 use super::enums::OrderDirection;
+use super::policy::SpaceAccessLevel;
 use super::stack::Stack;
+use crate::auth::Role;
 use crate::operations::{Filter, OperationError, Search};
 
 /// Entries of a page when the client names no number, and the most that it may name.
@@ -83,33 +85,107 @@ impl SearchInput {
                 let rule = "stacks are not searched by this field";
                 return Err(OperationError::input("predicates", &predicate.field, rule).into());
             }
-            let constraint = predicate.constraint;
-            let mut values = constraint.string_matches.unwrap_or_default();
-            values.extend(constraint.enum_equals.unwrap_or_default());
-            values.extend(
-                constraint
-                    .boolean_equals
-                    .unwrap_or_default()
-                    .iter()
-                    .map(bool::to_string),
-            );
-            let exclude = predicate.exclude.unwrap_or(false);
-            filters.push(Filter {
-                field: predicate.field,
-                values,
-                exclude,
-            });
+            filters.push(predicate.filter());
         }
-        let first = self
-            .first
-            .map_or(PAGE.0, |n| usize::try_from(n).unwrap_or(0));
         Ok(Search {
-            first: first.min(PAGE.1),
+            first: page_size(self.first),
             after: self.after.filter(|after| !after.is_empty()),
             text: self.full_text_search,
             filters,
         })
     }
+}
+
+/// A search of a short list, all of which is at hand.
+pub(super) struct Wish {
+    first: usize,
+    after: Option<String>,
+    text: String,
+    filters: Vec<Filter>,
+}
+
+impl SearchInput {
+    /// The search, if it names no field but these, and no order but, newest first, the one of `newest`.
+    pub(super) fn wish(self, known: &[&str], newest: Option<&str>) -> Result<Wish, OperationError> {
+        if let Some(order) = &self.order_by {
+            let given = newest.is_some_and(|field| field == order.field)
+                && order.direction == OrderDirection::Desc;
+            if !given {
+                return Err(OperationError::Unsupported("this order of a search"));
+            }
+        }
+        let mut filters = Vec::new();
+        for predicate in self.predicates.unwrap_or_default() {
+            if !known.contains(&predicate.field.as_str()) {
+                let rule = "there is no search by this field";
+                return Err(OperationError::input("predicates", &predicate.field, rule));
+            }
+            filters.push(predicate.filter());
+        }
+        Ok(Wish {
+            first: page_size(self.first),
+            after: self.after.filter(|after| !after.is_empty()),
+            text: self.full_text_search.unwrap_or_default().to_lowercase(),
+            filters,
+        })
+    }
+}
+
+impl Wish {
+    /// Whether a thing has the values that were asked for.
+    pub(super) fn fits(&self, values: impl Fn(&str) -> Vec<String>) -> bool {
+        self.filters.iter().all(|filter| {
+            let actual = values(&filter.field);
+            let hit = filter.values.iter().any(|value| actual.contains(value));
+            hit != filter.exclude
+        })
+    }
+
+    /// Whether one of these holds the text that was asked for, whatever its case.
+    pub(super) fn has_text(&self, texts: &[&str]) -> bool {
+        let mut texts = texts.iter().map(|text| text.to_lowercase());
+        texts.any(|text| text.contains(&self.text))
+    }
+
+    /// The page of those that fit. A cursor is the key of the last one before the page.
+    pub(super) fn page<T>(
+        &self,
+        fitting: impl Iterator<Item = T>,
+        key: impl Fn(&T) -> String,
+    ) -> (Vec<T>, PageInfo) {
+        let mut rest = fitting.peekable();
+        if let Some(after) = &self.after {
+            while rest.next().is_some_and(|passed| key(&passed) != *after) {}
+        }
+        let nodes: Vec<T> = rest.by_ref().take(self.first).collect();
+        let page_info = PageInfo {
+            end_cursor: nodes.last().map(&key).unwrap_or_default(),
+            has_next_page: rest.peek().is_some(),
+            has_previous_page: self.after.is_some(),
+        };
+        (nodes, page_info)
+    }
+}
+
+impl QueryPredicate {
+    fn filter(self) -> Filter {
+        let constraint = self.constraint;
+        let mut values = constraint.string_matches.unwrap_or_default();
+        values.extend(constraint.enum_equals.unwrap_or_default());
+        let flags = constraint.boolean_equals.unwrap_or_default();
+        values.extend(flags.iter().map(bool::to_string));
+        Filter {
+            field: self.field,
+            values,
+            exclude: self.exclude.unwrap_or(false),
+        }
+    }
+}
+
+fn page_size(first: Option<i32>) -> usize {
+    first
+        .map_or(PAGE.0, |n| usize::try_from(n).unwrap_or(0))
+        .min(PAGE.1)
 }
 
 impl SearchStacksOutput {
@@ -142,15 +218,18 @@ pub(super) struct Space {
     name: String,
     description: String,
     parent_space: Option<ID>,
+    /// What the caller may do in it.
+    access_level: SpaceAccessLevel,
 }
 
-impl From<crate::store::spaces::Space> for Space {
-    fn from(space: crate::store::spaces::Space) -> Self {
+impl Space {
+    pub(super) fn seen_by(space: crate::store::spaces::Space, role: Role) -> Self {
         Self {
             id: space.id.into(),
             name: space.name,
             description: space.description.unwrap_or_default(),
             parent_space: space.parent_id.map(ID::from),
+            access_level: SpaceAccessLevel::of(role),
         }
     }
 }

@@ -7,10 +7,11 @@ use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use super::commit::Commit;
 use super::context::{caller, look};
 use super::enums::{ConfigType, StackState, VCSProvider};
+use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
 use super::run::Run;
 use super::search::Space;
-use super::unused::{ModuleVersion, StackContextAttachment, StackPolicyAttachment};
+use super::unused::{ModuleVersion, StackContextAttachment};
 use super::vendor::VendorConfig;
 use crate::auth::Role;
 use crate::domain::Approval;
@@ -253,10 +254,9 @@ impl Stack {
             kind: "space",
             id: id.clone(),
         };
-        Ok(spaces::find(&mut conn, id)
-            .await?
-            .ok_or_else(missing)?
-            .into())
+        let space = spaces::find(&mut conn, id).await?.ok_or_else(missing)?;
+        let role = caller(ctx)?.principal().role();
+        Ok(Space::seen_by(space, role))
     }
 
     async fn tracked_commit(&self) -> Option<Commit> {
@@ -283,8 +283,13 @@ impl Stack {
         Vec::new()
     }
 
-    async fn attached_policies(&self) -> Vec<StackPolicyAttachment> {
-        Vec::new()
+    /// By hand and by label.
+    async fn attached_policies(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<Vec<StackPolicyAttachment>, Error> {
+        let attached = look(ctx)?.attached_policies(&self.0).await?.into_iter();
+        Ok(attached.map(StackPolicyAttachment::from).collect())
     }
 
     async fn config(&self, ctx: &Context<'_>) -> Result<Vec<ConfigElement>, Error> {

@@ -4,7 +4,6 @@
 
 use async_graphql::{ID, SimpleObject};
 
-use super::enums::PolicyType;
 use super::stack::ConfigElement;
 
 /// A context attached to a stack.
@@ -14,14 +13,6 @@ pub(super) struct StackContextAttachment {
     context_name: String,
     priority: i32,
     config: Vec<ConfigElement>,
-}
-
-/// A policy attached to a stack.
-#[derive(SimpleObject)]
-pub(super) struct StackPolicyAttachment {
-    policy_id: ID,
-    policy_name: String,
-    policy_type: PolicyType,
 }
 
 /// A version of a module.

@@ -6,9 +6,11 @@ use gantry_protocol::ids::InvalidId;
 use gantry_protocol::{RunId, RunState};
 
 use crate::auth::Forbidden;
+use crate::domain::NoPolicyId;
 use crate::domain::stack::NoSlug;
 use crate::logstore::LogError;
 use crate::pki::PkiError;
+use crate::policies::JudgeError;
 use crate::store::StoreError;
 use crate::tfstate::StateError;
 use crate::vault::VaultError;
@@ -65,6 +67,22 @@ pub enum OperationError {
     OtherStack {
         /// The run.
         run: String,
+        /// The stack.
+        stack: String,
+    },
+    /// A text is not a policy's id.
+    #[error(transparent)]
+    PolicyId(#[from] NoPolicyId),
+    /// A policy is none, or gave no answer.
+    #[error(transparent)]
+    Policy(#[from] JudgeError),
+    /// There is nothing to take off.
+    #[error(
+        "policy `{policy}` is not attached to stack `{stack}` by hand (what a label attaches, the label takes off)"
+    )]
+    NotAttached {
+        /// The policy.
+        policy: String,
         /// The stack.
         stack: String,
     },
@@ -130,6 +148,9 @@ impl OperationError {
             | Self::OtherStack { .. }
             | Self::Commit(_)
             | Self::NotRetried { .. }
+            | Self::Policy(_)
+            | Self::PolicyId(_)
+            | Self::NotAttached { .. }
             | Self::Input { .. }
             | Self::Unsupported(_) => true,
         }

@@ -165,7 +165,7 @@ impl Manage {
         Ok(())
     }
 
-    async fn check_space(&self, tx: &mut Tx, space: &str) -> Result<(), OperationError> {
+    pub(super) async fn check_space(&self, tx: &mut Tx, space: &str) -> Result<(), OperationError> {
         let missing = || StoreError::NotFound {
             kind: "space",
             id: space.to_owned(),
@@ -190,7 +190,7 @@ impl Manage {
     }
 }
 
-fn check_name(name: &str) -> Result<(), OperationError> {
+pub(super) fn check_name(name: &str) -> Result<(), OperationError> {
     let good = !name.trim().is_empty() && name.len() <= NAME_LIMIT;
     if good && !name.chars().any(char::is_control) {
         return Ok(());

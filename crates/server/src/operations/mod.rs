@@ -10,6 +10,7 @@ mod hold;
 mod look;
 mod manage;
 mod operate;
+mod policies;
 mod retry;
 mod trigger;
 mod workers;
@@ -24,6 +25,7 @@ pub use error::OperationError;
 pub use look::{Filter, Look, Search};
 pub use manage::{Manage, NewPool, NewStack};
 pub use operate::Operate;
+pub use policies::{NewPolicy, PolicyChange};
 pub use trigger::{TaskRequest, TriggerRequest};
 
 /// A principal at this server.

@@ -4,6 +4,7 @@
 
 use std::str::FromStr;
 
+use gantry_policy::PolicyKind;
 use gantry_protocol::payload::ToolKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,16 @@ impl Code for ToolKind {
     const NAMES: &'static [(Self, &'static str)] = &[
         (Self::Terraform, "TERRAFORM"),
         (Self::OpenTofu, "OPEN_TOFU"),
+    ];
+}
+
+impl Code for PolicyKind {
+    const COLUMN: &'static str = "kind";
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Initialization, "INITIALIZATION"),
+        (Self::Approval, "APPROVAL"),
+        (Self::Plan, "PLAN"),
+        (Self::Push, "GIT_PUSH"),
     ];
 }
 

@@ -14,6 +14,7 @@ pub mod inbox;
 pub mod launchers;
 pub mod leases;
 pub mod logs;
+pub mod policies;
 pub mod pools;
 pub mod runs;
 pub mod server_keys;

@@ -8,6 +8,7 @@
 mod joined;
 mod logins;
 mod metadata;
+mod policies;
 mod pools;
 mod process;
 mod runs;

@@ -62,7 +62,10 @@ pub(crate) fn arguments(dir: &Path, more: &[&str]) -> ServeArgs {
     let Command::Serve(args) = Cli::parse_from(line).command else {
         unreachable!("it is serve")
     };
-    *args
+    ServeArgs {
+        policy_program: Some(env!("CARGO_BIN_EXE_gantry-server").into()),
+        ..*args
+    }
 }
 
 impl World {

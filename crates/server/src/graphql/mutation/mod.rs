@@ -2,6 +2,7 @@
 //!
 //! Each field takes the handle that its role gives and calls one method of it.
 
+mod policies;
 mod pools;
 mod runs;
 mod session;
@@ -16,4 +17,5 @@ pub struct Mutation(
     runs::RunMutation,
     stacks::StackMutation,
     pools::PoolMutation,
+    policies::PolicyMutation,
 );

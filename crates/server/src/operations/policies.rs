@@ -1,0 +1,215 @@
+//! Making, changing, attaching and trying policies.
+//!
+//! Takes inputs, compiles what is to decide, gives what was made. Never: a policy stored that does not compile.
+
+use gantry_policy::PolicyKind;
+use gantry_protocol::StackId;
+use serde_json::Value;
+
+use super::manage::check_name;
+use super::{Look, Manage, Operate, OperationError};
+use crate::clock::UnixMillis;
+use crate::domain::stack::{ROOT_SPACE, slug};
+use crate::domain::{Attached, PolicyId};
+use crate::policies::shown;
+use crate::store::policies::{self, Policy, Sample};
+use crate::store::stacks::{self, Stack};
+use crate::store::{StoreError, Tx};
+
+/// The most labels of a policy.
+const LABELS_LIMIT: usize = 100;
+
+/// A policy to make.
+#[derive(Clone, Debug)]
+pub struct NewPolicy {
+    /// Its slug; none derives it from the name.
+    pub slug: Option<String>,
+    /// The name people see.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// What it decides.
+    pub kind: PolicyKind,
+    /// Rego.
+    pub body: String,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// The space; none is the root.
+    pub space: Option<String>,
+}
+
+/// What to change of a policy; none leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyChange {
+    /// The name people see.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Rego.
+    pub body: Option<String>,
+    /// Labels.
+    pub labels: Option<Vec<String>>,
+}
+
+impl Look {
+    /// The policy of this slug; nothing for a text that is no slug either.
+    pub async fn policy(&self, id: &str) -> Result<Option<Policy>, StoreError> {
+        let Ok(id) = id.parse::<PolicyId>() else {
+            return Ok(None);
+        };
+        policies::find(&mut *self.read().await?, &id).await
+    }
+
+    /// Every policy, in order of the slugs.
+    pub async fn policies(&self) -> Result<Vec<Policy>, StoreError> {
+        policies::list(&mut *self.read().await?).await
+    }
+
+    /// The policies that are about a stack, and how each came to it.
+    pub async fn attached_policies(
+        &self,
+        stack: &Stack,
+    ) -> Result<Vec<(Policy, Attached)>, StoreError> {
+        policies::attached(&mut *self.read().await?, stack).await
+    }
+
+    /// The evaluations that are kept of a policy, newest first.
+    pub async fn samples(&self, policy: &PolicyId) -> Result<Vec<Sample>, StoreError> {
+        policies::samples(&mut *self.read().await?, policy).await
+    }
+}
+
+impl Operate {
+    /// What a text says about an input: one JSON object of its rules. Nothing is stored or decided.
+    pub async fn simulate_policy(
+        &self,
+        kind: PolicyKind,
+        body: &str,
+        input: &str,
+    ) -> Result<Value, OperationError> {
+        let input: Value = serde_json::from_str(input)
+            .map_err(|_| OperationError::input("input", input, "expected a JSON document"))?;
+        let judge = &self.app.judge;
+        let answer = judge.simulate(kind, "simulated", body, &input).await?;
+        Ok(shown(&answer))
+    }
+}
+
+impl Manage {
+    /// Makes a policy.
+    pub async fn create_policy(&self, new: NewPolicy) -> Result<Policy, OperationError> {
+        let id: PolicyId = match &new.slug {
+            Some(text) => text.parse()?,
+            None => slug(&new.name)?.into(),
+        };
+        let now = UnixMillis::now();
+        let policy = Policy {
+            id,
+            name: new.name,
+            description: new.description,
+            kind: new.kind,
+            body: new.body,
+            labels: new.labels,
+            space: new.space.unwrap_or_else(|| ROOT_SPACE.to_owned()),
+            created_at: now,
+            updated_at: now,
+        };
+        check(&policy)?;
+        let mut tx = self.app.store.begin().await?;
+        self.check_space(&mut tx, &policy.space).await?;
+        policies::insert(&mut tx, &policy).await?;
+        self.done(tx, "policy.create", &policy.id).await?;
+        Ok(policy)
+    }
+
+    /// Changes a policy. It decides anew from here on.
+    pub async fn update_policy(
+        &self,
+        id: &str,
+        change: PolicyChange,
+    ) -> Result<Policy, OperationError> {
+        let mut tx = self.app.store.begin().await?;
+        let old = policies::get(&mut tx, &id.parse()?).await?;
+        let policy = Policy {
+            name: change.name.unwrap_or(old.name),
+            description: change.description.or(old.description),
+            body: change.body.unwrap_or(old.body),
+            labels: change.labels.unwrap_or(old.labels),
+            updated_at: UnixMillis::now(),
+            ..old
+        };
+        check(&policy)?;
+        policies::update(&mut tx, &policy).await?;
+        self.done(tx, "policy.update", &policy.id).await?;
+        Ok(policy)
+    }
+
+    /// Deletes a policy, wherever it is attached.
+    pub async fn delete_policy(&self, id: &str) -> Result<Policy, OperationError> {
+        let mut tx = self.app.store.begin().await?;
+        let policy = policies::get(&mut tx, &id.parse()?).await?;
+        policies::delete(&mut tx, &policy.id, UnixMillis::now()).await?;
+        self.done(tx, "policy.delete", &policy.id).await?;
+        Ok(policy)
+    }
+
+    /// Attaches a policy to a stack.
+    pub async fn attach_policy(&self, id: &str, stack: &str) -> Result<Policy, OperationError> {
+        let stack: StackId = stack.parse()?;
+        let mut tx = self.app.store.begin().await?;
+        let policy = policies::get(&mut tx, &id.parse()?).await?;
+        stacks::get(&mut tx, &stack).await?;
+        policies::attach(&mut tx, &policy.id, &stack, UnixMillis::now()).await?;
+        self.done(tx, "policy.attach", &policy.id).await?;
+        Ok(policy)
+    }
+
+    /// Takes a policy off a stack. One that a label attaches stays.
+    pub async fn detach_policy(&self, id: &str, stack: &str) -> Result<Policy, OperationError> {
+        let stack: StackId = stack.parse()?;
+        let mut tx = self.app.store.begin().await?;
+        let policy = policies::get(&mut tx, &id.parse()?).await?;
+        if !policies::detach(&mut tx, &policy.id, &stack).await? {
+            return Err(OperationError::NotAttached {
+                policy: policy.id.to_string(),
+                stack: stack.to_string(),
+            });
+        }
+        self.done(tx, "policy.detach", &policy.id).await?;
+        Ok(policy)
+    }
+
+    async fn done(
+        &self,
+        mut tx: Tx,
+        action: &'static str,
+        policy: &PolicyId,
+    ) -> Result<(), OperationError> {
+        self.record(&mut tx, action, format!("policy:{policy}"))
+            .await?;
+        Ok(self.app.store.commit(tx).await?)
+    }
+}
+
+fn check(policy: &Policy) -> Result<(), OperationError> {
+    check_name(&policy.name)?;
+    let odd = |label: &&String| {
+        label.is_empty() || label.len() > 200 || label.chars().any(char::is_control)
+    };
+    if let Some(label) = policy.labels.iter().find(odd) {
+        let rule = "expected 1 to 200 bytes without control characters";
+        return Err(OperationError::input("labels", label, rule));
+    }
+    if policy.labels.len() > LABELS_LIMIT {
+        let rule = "expected at most 100 labels";
+        return Err(OperationError::input("labels", "a long list", rule));
+    }
+    if policy.kind == PolicyKind::Initialization {
+        return Err(OperationError::Unsupported(
+            "a policy of type INITIALIZATION (it stands in a file of the launcher's host)",
+        ));
+    }
+    gantry_policy::Policy::compile(policy.kind, policy.id.as_str(), &policy.body)
+        .map_err(crate::policies::JudgeError::from)?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Evaluates the server's own policies, each in a process of its own.
+//!
+//! Takes stored policies and an input document, gives what each said and keeps a sample of it. What must never
+//! happen: an evaluation inside a write transaction (it may take seconds), or one without an answer that
+//! somebody takes for a yes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_policy::{CompileError, EvalError, Evaluation, Limits, PolicyKind, Sandbox, User};
+use serde_json::{Map, Value};
+
+use crate::clock::UnixMillis;
+use crate::error::chain;
+use crate::store::policies::{self, Policy, Sample};
+use crate::store::{Store, StoreError};
+
+/// Who evaluates where this process is root: nobody.
+const NOBODY: User = User {
+    uid: 65534,
+    gid: 65534,
+};
+
+/// Evaluations at the same time; more wait. Each may take all of one processor.
+const AT_ONCE: usize = 2;
+
+/// Evaluates policies.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    store: Arc<Store>,
+    sandbox: Sandbox,
+    turns: Arc<tokio::sync::Semaphore>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// The text is no policy.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The evaluation failed.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+}
+
+/// What one policy said.
+#[derive(Debug)]
+pub struct Said {
+    /// Which one.
+    pub policy: Policy,
+    /// Its answer; none is never a yes.
+    pub answer: Result<Evaluation, JudgeError>,
+}
+
+impl Judge {
+    /// Evaluates in children of this program, or of another one that has the same entrance.
+    pub fn new(store: Arc<Store>, program: Option<PathBuf>) -> Self {
+        let mut sandbox = Sandbox::new(NOBODY, Limits::default());
+        if let Some(program) = program {
+            sandbox = sandbox.with_program(program);
+        }
+        Self {
+            store,
+            sandbox,
+            turns: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// What a text says about an input; nothing is kept.
+    ///
+    /// # Errors
+    /// When the text is no policy of this kind, or has no answer.
+    pub async fn simulate(
+        &self,
+        kind: PolicyKind,
+        name: &str,
+        body: &str,
+        input: &Value,
+    ) -> Result<Evaluation, JudgeError> {
+        let policy = gantry_policy::Policy::compile(kind, name, body)?;
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        Ok(self.sandbox.evaluate(&policy, input).await?)
+    }
+
+    /// What each of these policies says about an input; each evaluation is kept as a sample.
+    ///
+    /// # Errors
+    /// When the database fails. What a policy has no answer to stands in its [`Said`].
+    pub async fn ask(&self, asked: Vec<Policy>, input: &Value) -> Result<Vec<Said>, StoreError> {
+        let mut all = Vec::with_capacity(asked.len());
+        for policy in asked {
+            let answer = self
+                .simulate(policy.kind, policy.id.as_str(), &policy.body, input)
+                .await;
+            if let Err(error) = &answer {
+                tracing::warn!(policy = %policy.id, error = chain(error), "a policy has no answer");
+            }
+            all.push(Said { policy, answer });
+        }
+        let text = input.to_string();
+        let mut tx = self.store.begin().await?;
+        for said in &all {
+            let sample = Sample {
+                key: self.store.new_id(),
+                outcome: said.outcome().to_owned(),
+                input: Some(text.clone()),
+                body: said.policy.body.clone(),
+                taken_at: UnixMillis::now(),
+            };
+            policies::keep_sample(&mut tx, &said.policy.id, &sample).await?;
+        }
+        self.store.commit(tx).await?;
+        Ok(all)
+    }
+}
+
+impl Said {
+    /// One word for lists.
+    fn outcome(&self) -> &'static str {
+        let Ok(answer) = &self.answer else {
+            return "error";
+        };
+        let rules: &[(&str, &str)] = match self.policy.kind {
+            PolicyKind::Approval => &[("reject", "reject"), ("approve", "approve")],
+            PolicyKind::Plan | PolicyKind::Initialization => &[("deny", "deny"), ("warn", "warn")],
+            PolicyKind::Push => &[
+                ("ignore", "ignore"),
+                ("track", "track"),
+                ("propose", "propose"),
+            ],
+        };
+        let fired = |rule: &str| answer.flag(rule) || !answer.texts(rule).is_empty();
+        let first = rules.iter().find(|(rule, _)| fired(rule));
+        match (first, self.policy.kind) {
+            (Some((_, word)), _) => word,
+            (None, PolicyKind::Plan | PolicyKind::Initialization) => "allow",
+            (None, PolicyKind::Approval | PolicyKind::Push) => "undecided",
+        }
+    }
+}
+
+/// An answer as people see it: every rule of the kind under its name.
+pub fn shown(answer: &Evaluation) -> Value {
+    let texts = answer.texts.iter();
+    let flags = answer.flags.iter();
+    let mut object: Map<String, Value> = texts
+        .map(|(rule, texts)| (rule.clone(), texts.clone().into()))
+        .chain(flags.map(|(rule, flag)| (rule.clone(), (*flag).into())))
+        .collect();
+    if !answer.prints.is_empty() {
+        object.insert("print".to_owned(), answer.prints.clone().into());
+    }
+    Value::Object(object)
+}
