@@ -4,7 +4,7 @@
 //! standard error, with lines of the policy.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use regorus::Source;
 use regorus::unstable::{Lexer, TokenKind};
@@ -60,7 +60,9 @@ pub(crate) fn dialect_of(text: &str) -> Dialect {
 /// Identifiers, each with what is joined to it by dots; a call of the function `contains` is none.
 fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    let Ok(source) = Source::from_contents(String::new(), text.to_owned()) else {
+    let most = NonZeroUsize::MAX;
+    let source = Source::from_contents_with_limits(String::new(), text.to_owned(), most, most);
+    let Ok(source) = source else {
         return words;
     };
     let mut lexer = Lexer::new(&source);

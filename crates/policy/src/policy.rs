@@ -4,9 +4,10 @@
 //! text in an error.
 
 use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
-use regorus::Engine;
+use regorus::{Engine, PolicyLengthConfig};
 
 use crate::check::{Finding, Findings, look};
 use crate::dialect::{Dialect, dialect_of};
@@ -181,10 +182,17 @@ impl Policy {
     }
 }
 
-/// An engine without limits on the shape of lines: the text is bounded as a whole.
+/// The text is bounded as a whole; the engine's own limit on the length of lines refuses ordinary certificates.
+const LENGTHS: PolicyLengthConfig = PolicyLengthConfig {
+    max_col: NonZeroU32::MAX,
+    max_file_bytes: NonZeroUsize::MAX,
+    max_lines: NonZeroUsize::MAX,
+};
+
+/// An engine without limits on the shape of a text.
 pub(crate) fn plain_engine(dialect: Dialect) -> Engine {
     let mut engine = Engine::new();
-    engine.clear_policy_length_config();
+    engine.set_policy_length_config(LENGTHS);
     engine.set_rego_v0(dialect == Dialect::V0);
     engine
 }

@@ -26,6 +26,9 @@ impl Said {
             None => &text,
         };
         let what = what.lines().next().unwrap_or_default();
+        // The engine's own state, for those who write it.
+        let what = what.split(" (path [").next().unwrap_or_default();
+        let what = what.replace(&format!("{file}:"), "line ");
         Self {
             line: place.unwrap_or_default(),
             what: what.trim().trim_end_matches(['.', ':']).to_owned(),

@@ -157,7 +157,10 @@ impl Wanted {
                 "alg" => wanted.algorithm = Some(text(value)?.to_owned()),
                 "iss" => wanted.issuer = Some(text(value)?.to_owned()),
                 "aud" => wanted.audience = Some(text(value)?.to_owned()),
-                "time" => wanted.time = Some(value.as_f64()?),
+                "time" => match value {
+                    Value::Number(_) => wanted.time = Some(value.to_json_str()?.parse()?),
+                    _ => bail!("constraint time is no number"),
+                },
                 other => bail!("there is no constraint {other}"),
             }
         }
