@@ -28,6 +28,9 @@ const FILES: [(&str, &str); 5] = [
     ("tokens", include_str!("tokens.txt")),
 ];
 
+/// What examples say of a run that their program, or their key, does not know.
+const SIGNED: &str = "denied this run is not signed";
+
 /// One policy of the corpus.
 struct Case {
     name: String,
@@ -63,6 +66,8 @@ fn main() -> ExitCode {
         "the corpus has {} policies",
         cases.len()
     );
+    let mut cases = cases;
+    cases.extend(examples());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut failures = 0;
     for case in &cases {
@@ -88,6 +93,29 @@ fn main() -> ExitCode {
 fn cases(file: &str, text: &str) -> Vec<Case> {
     let blocks = text.split("\n== ").skip(1);
     blocks.map(|block| case(file, block)).collect()
+}
+
+/// The examples of the documentation: a launcher takes them, and they come to a decision about a well signed run.
+fn examples() -> Vec<Case> {
+    let page = include_str!("../../../../docs/POLICIES.md");
+    let blocks = page.split("```rego\n").skip(1);
+    let blocks: Vec<_> = blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect();
+    let expected = ["allowed", "allowed", SIGNED, "allowed", SIGNED];
+    assert_eq!(
+        blocks.len(),
+        expected.len(),
+        "each example has an expectation"
+    );
+    let examples = blocks.iter().zip(expected).enumerate();
+    let examples = examples.map(|(number, (block, expected))| {
+        case(
+            "docs/POLICIES.md",
+            &format!("{}\n> {expected}\n{block}", number + 1),
+        )
+    });
+    examples.collect()
 }
 
 fn case(file: &str, block: &str) -> Case {
