@@ -3,7 +3,11 @@
 //! Takes bytes of anybody's choosing, panics where a promise does not hold. `fuzz_targets` feeds these to libFuzzer,
 //! `tests/it/fuzz.rs` runs them over `corpus`. Never: a file outside a directory of the call's own, the network.
 
+mod policies;
+
 use std::path::Path;
+
+pub use policies::{jwt, policy, policy_input};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +29,7 @@ use gantry_protocol::socket::{Frame, FromLauncher, FromWorker, HandedTo};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("reference", reference),
     ("duration", go_duration),
     ("mounts", mounts),
@@ -35,6 +39,9 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("mask", mask),
     ("tar", tar),
     ("docker_config", docker_config),
+    ("policy", policy),
+    ("policy_input", policy_input),
+    ("jwt", jwt),
 ];
 
 /// Image references and the allowlist: what is admitted is in a registry of the list, by its exact host.

@@ -15,7 +15,7 @@ use crate::engine::evaluate;
 use crate::evaluation::{EvalError, Evaluation};
 use crate::kind::PolicyKind;
 use crate::limits::{Limits, MAX_INPUT, MAX_POLICY};
-use crate::policy::Policy;
+use crate::policy::{CompileError, Policy};
 
 /// First argument of a process that evaluates one policy.
 pub const ARGUMENT: &str = "policy-evaluation";
@@ -29,13 +29,26 @@ pub(crate) struct Request {
     pub(crate) kind: PolicyKind,
     pub(crate) name: String,
     pub(crate) text: String,
-    pub(crate) input: String,
     pub(crate) limits: Limits,
-    pub(crate) may_exec: bool,
+    pub(crate) task: Task,
+}
+
+/// What to do with it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Task {
+    Compile,
+    Evaluate { input: String, may_exec: bool },
 }
 
 /// What it hears.
-pub(crate) type Answer = Result<Evaluation, EvalError>;
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Compiled,
+    Invalid(CompileError),
+    Evaluated(Result<Evaluation, EvalError>),
+}
 
 /// Longest request: text and input, each of whose characters may need six in JSON.
 const MAX_REQUEST: u64 = 6 * (MAX_INPUT + MAX_POLICY) as u64 + (64 << 10);
@@ -80,19 +93,16 @@ fn serve(mut arguments: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn answer(request: Request) -> Answer {
-    let Request {
-        kind,
-        name,
-        text,
-        input,
-        limits,
-        may_exec,
-    } = request;
-    let policy = Policy::compile(kind, &name, &text);
-    let policy = policy.map_err(|error| EvalError::FailedSomewhere {
-        policy: name,
-        what: error.to_string(),
-    })?;
-    let runner = may_exec.then(|| exec::runner(limits.exec));
-    evaluate(&policy, &input, limits, runner)
+    let policy = match Policy::compile(request.kind, &request.name, &request.text) {
+        Ok(policy) => policy,
+        Err(error) => return Answer::Invalid(error),
+    };
+    match request.task {
+        Task::Compile => Answer::Compiled,
+        Task::Evaluate { input, may_exec } => {
+            let limits = request.limits;
+            let runner = may_exec.then(|| exec::runner(limits.exec));
+            Answer::Evaluated(evaluate(&policy, &input, limits, runner))
+        }
+    }
 }

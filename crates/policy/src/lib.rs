@@ -8,6 +8,7 @@
 mod builtins;
 mod check;
 mod child;
+mod depth;
 mod dialect;
 mod engine;
 mod evaluation;

@@ -8,8 +8,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use regorus::{Engine, PolicyLengthConfig};
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Finding, Findings, look};
+use crate::depth::too_deep;
 use crate::dialect::{Dialect, dialect_of};
 use crate::engine;
 use crate::kind::{PACKAGE, PolicyKind};
@@ -40,7 +42,8 @@ impl fmt::Debug for Policy {
 }
 
 /// What is wrong with a policy's text. No text here holds a line of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CompileError {
     /// Too much text.
     #[error("policy `{policy}` has {bytes} bytes, more than {MAX_POLICY}")]
@@ -99,7 +102,10 @@ pub enum CompileError {
 }
 
 impl Policy {
-    /// Reads and checks `text`. `name` is for people, such as the file's name.
+    /// Reads and checks `text`, in this very process. `name` is for people, such as the file's name.
+    ///
+    /// For texts of whoever owns the process: one that means harm can take the engine much time
+    /// ([`crate::Sandbox::compile`] bounds it).
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -108,6 +114,13 @@ impl Policy {
             return Err(CompileError::TooLong {
                 policy: name.to_owned(),
                 bytes: text.len(),
+            });
+        }
+        if let Some(line) = too_deep(text) {
+            return Err(CompileError::Invalid {
+                policy: name.to_owned(),
+                line,
+                what: "this goes too deep; give its parts names".to_owned(),
             });
         }
         let (mut engine, dialect) = read(name, text)?;

@@ -12,10 +12,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use crate::child::{ARGUMENT, Answer, Request};
+use crate::child::{ARGUMENT, Answer, Request, Task};
 use crate::evaluation::{EvalError, Evaluation};
-use crate::limits::{Limits, MAX_ANSWER, MAX_INPUT};
-use crate::policy::Policy;
+use crate::kind::PolicyKind;
+use crate::limits::{Limits, MAX_ANSWER, MAX_INPUT, MAX_POLICY};
+use crate::policy::{CompileError, Policy};
 
 /// What the engine's own timer gets to say so first, and a process to start.
 const GRACE: Duration = Duration::from_secs(1);
@@ -87,6 +88,33 @@ impl Sandbox {
         self.limits
     }
 
+    /// Reads and checks a text that anybody may have written.
+    ///
+    /// # Errors
+    /// What is wrong with it; also that it can't be read within the limits.
+    pub async fn compile(
+        &self,
+        kind: PolicyKind,
+        name: &str,
+        text: &str,
+    ) -> Result<Policy, CompileError> {
+        let unread = |what: String| CompileError::InvalidSomewhere {
+            policy: name.to_owned(),
+            what,
+        };
+        if text.len() > MAX_POLICY {
+            return Policy::compile(kind, name, text);
+        }
+        let request = self.request(kind, name, text, Task::Compile);
+        match self.ask(&request, self.limits.time).await {
+            // It was read within the limits once, so it may be here.
+            Ok(Answer::Compiled) => Policy::compile(kind, name, text),
+            Ok(Answer::Invalid(error)) => Err(error),
+            Ok(Answer::Evaluated(_)) => Err(unread("its process said something else".to_owned())),
+            Err(silence) => Err(unread(silence.of(name, self.limits).to_string())),
+        }
+    }
+
     /// Evaluates `policy` on `input`.
     ///
     /// # Errors
@@ -96,38 +124,55 @@ impl Sandbox {
         policy: &Policy,
         input: &serde_json::Value,
     ) -> Result<Evaluation, EvalError> {
-        let input = input.to_string();
+        let (input, name) = (input.to_string(), policy.name());
         if input.len() > MAX_INPUT {
             return Err(EvalError::InputTooLarge {
-                policy: policy.name().to_owned(),
+                policy: name.to_owned(),
                 bytes: input.len(),
                 most: MAX_INPUT,
             });
         }
         let may_exec = self.may_exec && policy.calls_exec();
-        let request = Request {
-            kind: policy.kind(),
-            name: policy.name().to_owned(),
-            text: policy.text().to_owned(),
-            input,
-            limits: self.limits,
-            may_exec,
-        };
-        let request = serde_json::to_vec(&request).expect("invariant: texts and numbers are JSON");
         let limit = match may_exec {
             true => self.limits.time + self.limits.exec.total,
             false => self.limits.time,
         };
-        let mut child = self
-            .start(limit)
-            .map_err(|error| no_process(policy, &error))?;
+        let task = Task::Evaluate { input, may_exec };
+        let request = self.request(policy.kind(), name, policy.text(), task);
+        match self.ask(&request, limit).await {
+            Ok(Answer::Evaluated(answer)) => answer,
+            Ok(Answer::Invalid(error)) => Err(EvalError::FailedSomewhere {
+                policy: name.to_owned(),
+                what: error.to_string(),
+            }),
+            Ok(Answer::Compiled) => {
+                let what = "it said something else".to_owned();
+                Err(Silence::NoProcess(what).of(name, self.limits))
+            }
+            Err(silence) => Err(silence.of(name, self.limits)),
+        }
+    }
+
+    fn request(&self, kind: PolicyKind, name: &str, text: &str, task: Task) -> Request {
+        Request {
+            kind,
+            name: name.to_owned(),
+            text: text.to_owned(),
+            limits: self.limits,
+            task,
+        }
+    }
+
+    async fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, Silence> {
+        let request = serde_json::to_vec(request).expect("invariant: texts and numbers are JSON");
+        let broken = |error: std::io::Error| Silence::NoProcess(error.to_string());
+        let mut child = self.start(limit).map_err(broken)?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         let _group = Group(pid.and_then(Pid::from_raw));
         let talk = talk(&mut child, &request);
         match tokio::time::timeout(limit + GRACE, talk).await {
-            Ok(Ok(said)) => self.read(policy, said),
-            Ok(Err(error)) => Err(no_process(policy, &error)),
-            Err(_) => Err(self.timed_out(policy)),
+            Ok(said) => read(&said.map_err(broken)?),
+            Err(_) => Err(Silence::TimedOut),
         }
     }
 
@@ -150,34 +195,44 @@ impl Sandbox {
         }
         command.spawn()
     }
+}
 
-    fn read(&self, policy: &Policy, said: Said) -> Result<Evaluation, EvalError> {
-        if let Ok(answer) = serde_json::from_slice::<Answer>(&said.out)
-            && said.status.success()
-        {
-            return answer;
-        }
-        let complaint = String::from_utf8_lossy(&said.err);
-        let policy_name = policy.name().to_owned();
-        Err(match said.status.signal() {
-            Some(libc_signal::XCPU | libc_signal::KILL) => self.timed_out(policy),
-            _ if complaint.contains("memory allocation of") => EvalError::OutOfMemory {
-                policy: policy_name,
-                limit: self.limits.memory,
-            },
-            _ => EvalError::NoProcess {
-                policy: policy_name,
-                what: format!("it ended with {}", said.status),
-            },
-        })
-    }
+/// Why a child did not answer.
+enum Silence {
+    TimedOut,
+    OutOfMemory,
+    NoProcess(String),
+}
 
-    fn timed_out(&self, policy: &Policy) -> EvalError {
-        EvalError::TimedOut {
-            policy: policy.name().to_owned(),
-            limit: self.limits.time,
+impl Silence {
+    fn of(self, policy: &str, limits: Limits) -> EvalError {
+        let policy = policy.to_owned();
+        match self {
+            Self::TimedOut => EvalError::TimedOut {
+                policy,
+                limit: limits.time,
+            },
+            Self::OutOfMemory => EvalError::OutOfMemory {
+                policy,
+                limit: limits.memory,
+            },
+            Self::NoProcess(what) => EvalError::NoProcess { policy, what },
         }
     }
+}
+
+fn read(said: &Said) -> Result<Answer, Silence> {
+    if let Ok(answer) = serde_json::from_slice(&said.out)
+        && said.status.success()
+    {
+        return Ok(answer);
+    }
+    let complaint = String::from_utf8_lossy(&said.err);
+    Err(match said.status.signal() {
+        Some(libc_signal::XCPU | libc_signal::KILL) => Silence::TimedOut,
+        _ if complaint.contains("memory allocation of") => Silence::OutOfMemory,
+        _ => Silence::NoProcess(format!("it ended with {}", said.status)),
+    })
 }
 
 /// Numbers of signals, which are the same on every Linux that is supported.
@@ -219,11 +274,4 @@ async fn drain(stream: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Re
         stream.take(most).read_to_end(&mut bytes).await?;
     }
     Ok(bytes)
-}
-
-fn no_process(policy: &Policy, error: &std::io::Error) -> EvalError {
-    EvalError::NoProcess {
-        policy: policy.name().to_owned(),
-        what: error.to_string(),
-    }
 }

@@ -132,10 +132,19 @@ fn from_info(info: &SubjectPublicKeyInfo<'_>) -> Result<Key> {
         }
         // 1.3.101.112, RFC 8410.
         _ if info.algorithm.algorithm.to_id_string() == "1.3.101.112" => {
+            whole(bytes)?;
             Ok(Key::new(Family::Ed25519, DecodingKey::from_ed_der(bytes)))
         }
         _ => bail!("a key of this kind can't be used"),
     }
+}
+
+/// The verifying crate takes a shorter key and panics when it is used.
+fn whole(ed25519: &[u8]) -> Result<()> {
+    if ed25519.len() != 32 {
+        bail!("an Ed25519 key has 32 bytes, not {}", ed25519.len());
+    }
+    Ok(())
 }
 
 fn strong(bits: usize) -> Result<()> {
@@ -173,7 +182,10 @@ fn from_jwk(jwk: &Jwk) -> Result<Key> {
             _ => bail!("a JWK on this curve can't be used"),
         },
         AlgorithmParameters::OctetKeyPair(pair) => match pair.curve {
-            EllipticCurve::Ed25519 => Family::Ed25519,
+            EllipticCurve::Ed25519 => {
+                whole(&URL_SAFE_NO_PAD.decode(&pair.x).unwrap_or_default())?;
+                Family::Ed25519
+            }
             _ => bail!("a JWK on this curve can't be used"),
         },
         // A shared secret is given as `secret`, never where a public key is expected.

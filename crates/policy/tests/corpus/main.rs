@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gantry_policy::{
-    CompileError, Evaluation, ExecLimits, Limits, Policy, PolicyKind, Sandbox, User, Verdict,
+    CompileError, Evaluation, ExecLimits, Limits, PolicyKind, Sandbox, User, Verdict,
     enter_if_asked,
 };
 use serde_json::{Value, json};
@@ -172,14 +172,15 @@ fn lay(document: &mut Value, over: &Value) {
 
 /// What became of it, where that is not what is expected.
 async fn evaluate(case: &Case) -> Result<(), Vec<String>> {
-    let found = match Policy::compile(PolicyKind::Initialization, "corpus", &case.text) {
+    let user = User {
+        uid: 1984,
+        gid: 1984,
+    };
+    let sandbox = Sandbox::new(user, LIMITS).with_exec();
+    let compiled = sandbox.compile(PolicyKind::Initialization, "corpus", &case.text);
+    let found = match compiled.await {
         Err(error) => invalid(&error),
         Ok(policy) => {
-            let user = User {
-                uid: 1984,
-                gid: 1984,
-            };
-            let sandbox = Sandbox::new(user, LIMITS).with_exec();
             let result = sandbox.evaluate(&policy, &document(case)).await;
             told(&Verdict::of(&result), result.as_ref().ok())
         }
