@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
 use crate::stdout::RunRecords;
-use crate::workspace::SpoolReader;
+use crate::workspace::{MAX_OFFSET, SpoolReader};
 
 /// Looks at the spool at least this often, should a bell be lost.
 const TICK: Duration = Duration::from_millis(500);
@@ -138,7 +138,8 @@ pub struct Store {
 
 impl Store {
     async fn stored(&self, section: u32) -> Result<u64, CallError> {
-        Ok(self.session.log_stored(self.lease, section).await?.offset)
+        let stored = self.session.log_stored(self.lease, section).await?;
+        Ok(credible(stored.offset))
     }
 
     async fn put(
@@ -156,7 +157,7 @@ impl Store {
             records.take(section, range, &masked);
         }
         self.metrics.log_shipped(range.1 - range.0);
-        Ok(stored.offset)
+        Ok(credible(stored.offset))
     }
 
     /// Nothing more comes in this section.
@@ -165,6 +166,11 @@ impl Store {
             records.end(section);
         }
     }
+}
+
+/// A position that a log can have, whatever the server says.
+fn credible(offset: u64) -> u64 {
+    offset.min(MAX_OFFSET)
 }
 
 /// What stands where the server does not have any more what it had stored.

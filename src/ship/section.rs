@@ -191,11 +191,17 @@ impl Section {
 }
 
 impl Position {
+    /// Where the server says that it is. It can name a place in the middle of a secret, to be given the rest of it: so
+    /// every place but the beginning is taken for the end of a gap.
     fn from_server(stored: u64, mask: &Mask) -> Self {
+        let mask = match stored {
+            0 => mask.stream(0),
+            stored => mask.stream_after_gap(stored),
+        };
         Self {
             read: stored,
             stored,
-            mask: mask.stream(stored),
+            mask,
         }
     }
 }
