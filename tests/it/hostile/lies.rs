@@ -4,7 +4,7 @@ use gantry_protocol::control::inbox::Content;
 use gantry_protocol::control::run::{GrantAnswer, Outcome};
 use gantry_protocol::payload::RunPayload;
 use gantry_protocol::{RunState, RunType};
-use gantry_test_support::hostile::{HostileWorld, lease_of};
+use gantry_test_support::hostile::{HostileWorld, lease_of, secret};
 
 use super::scene::Scene;
 
@@ -136,4 +136,32 @@ fn more_runs_than_there_is_room_for_wait_for_each_other() {
     let met: Vec<_> = met.split_whitespace().collect();
     assert_eq!(met, ["1"; RUNS], "runs at the same time");
     scene.server().wait_free_slots(1);
+}
+
+#[test]
+fn a_log_that_is_asked_for_from_within_a_secret_does_not_show_its_rest() {
+    const SECRET: &str = "correct-horse-battery-staple-and-then-some-more-of-the-same";
+    let scene = Scene::start();
+    // Some of which most are in the middle of a secret, and one that no log can have.
+    for place in [1001, 1011, 1021, u64::MAX] {
+        let mut run = scene.world.task(&format!("p{place}"));
+        run.environment.push(secret("PASSWORD", SECRET));
+        let print = "for n in $(seq 100); do echo \"$PASSWORD\"; done; echo the-end";
+        run.command = Some(format!("{}; {print}", run.command.unwrap()));
+        scene.server().lie(|lies| {
+            lies.positions.insert((run.run, 1), place);
+            if place == u64::MAX {
+                lies.positions.insert((run.run, 0), place);
+            }
+        });
+        let lease = scene.offer(&run);
+        let result = scene.server().wait_result(lease);
+        assert_eq!(result.outcome, Outcome::Succeeded, "{place}");
+        let told = scene.server().told(lease);
+        let log = told.log();
+        assert_eq!(log.contains("the-end"), place < u64::MAX, "{log}");
+        for rest in [8, 16, 32] {
+            assert!(!told.has(&SECRET[SECRET.len() - rest..]), "{place}: {log}");
+        }
+    }
 }

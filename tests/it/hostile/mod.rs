@@ -8,5 +8,6 @@ mod envelopes;
 mod lies;
 mod scene;
 mod table;
+mod unsigned;
 mod workers;
 mod workspaces;

@@ -51,6 +51,18 @@ pub(super) struct Scene {
     pub(super) plans: OnceLock<Plans>,
 }
 
+/// What was sent of an attack.
+pub(super) struct Sent {
+    pub(super) name: &'static str,
+    pub(super) expect: Expect,
+    /// The lease that counts.
+    pub(super) lease: Lease,
+    /// What is executed leaves marks that begin so.
+    pub(super) mark: String,
+    /// How much the launcher had logged before.
+    pub(super) logged: usize,
+}
+
 /// What came of an attack.
 pub(super) struct Played {
     pub(super) name: &'static str,
@@ -93,30 +105,41 @@ impl Scene {
     /// # Panics
     /// When one of them went otherwise than expected.
     pub(super) fn play(&self, title: &str, attacks: &[Attack]) {
-        let played: Vec<_> = attacks
-            .iter()
-            .enumerate()
-            .map(|(at, attack)| {
-                let (mark, logged) = (format!("m{at}"), self.launcher.log().len());
-                let lease = (attack.play)(self, &mark);
-                (attack, mark, lease, logged)
-            })
-            .collect();
-        let judged = played
-            .iter()
-            .map(|(attack, mark, lease, logged)| self.judge(attack, mark, *lease, *logged));
-        let judged: Vec<_> = judged.collect();
-        table::print(title, &judged);
-        let bad: Vec<_> = judged.iter().filter(|row| row.problem.is_some()).collect();
-        assert!(
-            bad.is_empty(),
-            "{} attacks went otherwise than expected",
-            bad.len()
-        );
+        let sent = attacks.iter().enumerate().map(|(at, attack)| {
+            let (mark, logged) = (format!("m{at}"), self.launcher.log().len());
+            let lease = (attack.play)(self, &mark);
+            Sent {
+                name: attack.name,
+                expect: attack.expect,
+                lease,
+                mark,
+                logged,
+            }
+        });
+        let sent: Vec<_> = sent.collect();
+        self.judge_all(title, &sent);
     }
 
-    fn judge(&self, attack: &Attack, mark: &str, lease: Lease, logged: usize) -> Played {
-        let (found, fits) = match attack.expect {
+    /// Waits for what was sent to come to its end, prints the table.
+    ///
+    /// # Panics
+    /// When something went otherwise than expected.
+    pub(super) fn judge_all(&self, title: &str, sent: &[Sent]) {
+        let judged: Vec<_> = sent.iter().map(|sent| self.judge(sent)).collect();
+        table::print(title, &judged);
+        let bad = judged.iter().filter(|row| row.problem.is_some()).count();
+        assert_eq!(bad, 0, "attacks that went otherwise than expected");
+    }
+
+    fn judge(&self, sent: &Sent) -> Played {
+        let Sent {
+            name,
+            expect,
+            ref mark,
+            lease,
+            logged,
+        } = *sent;
+        let (found, fits) = match expect {
             Expect::Dropped(words) => self.dropped(words, logged),
             Expect::Refused(gate, words) => {
                 let result = self.server().wait_result(lease);
@@ -134,10 +157,10 @@ impl Scene {
             self.server().told(lease),
         );
         let times: usize = marks.iter().map(|name| self.world.marked(name)).sum();
-        let due = usize::from(matches!(attack.expect, Expect::Executed));
+        let due = usize::from(matches!(expect, Expect::Executed));
         let began = told.phases.len() + told.grants.len() > 0;
         let problem = match () {
-            () if !fits => Some(format!("expected {:?}", attack.expect)),
+            () if !fits => Some(format!("expected {expect:?}")),
             () if times != due => Some(format!("executed {times} times: {marks:?}")),
             () if began != (due > 0) => Some(format!("{:?} {:?}", told.phases, told.grants)),
             () if told.results.windows(2).any(|pair| pair[0] != pair[1]) => {
@@ -146,7 +169,7 @@ impl Scene {
             () => None,
         };
         Played {
-            name: attack.name,
+            name,
             found,
             problem,
         }
