@@ -21,6 +21,7 @@ pub mod room;
 pub mod telemetry;
 pub mod link;
 pub mod tool;
+pub mod signature;
 pub mod stdout;
 pub mod ship;
 pub mod job;

@@ -29,6 +29,7 @@ use crate::policy::InitPolicy;
 use crate::registry::Logins;
 use crate::room::{Keep, Need, Place};
 use crate::session::{Session, Start, establish};
+use crate::signature::Signatures;
 use crate::spot;
 use crate::supervisor::{CareSettings, Settings};
 use crate::telemetry::Traces;
@@ -64,6 +65,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let logins = Logins::new(config.images.logins.clone())?;
     let tool_keys = tool_keys(&config)?;
     let init_policy = init_policy(&config, &secrets)?;
+    let trusted = Signatures::trusted(&config.signatures)?;
     let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
     let mounts = mounts(&config, &engine, &about_engine);
     mounts.check()?;
@@ -100,6 +102,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         data,
         pool_key: credentials.key,
         server_keys: credentials.server_keys,
+        signatures: Signatures::open(&config.signatures, trusted, &config.data_dir)?,
         order: host_order(&config),
         hidden: hidden(&config),
         secrets,

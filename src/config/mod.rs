@@ -31,6 +31,7 @@ use crate::container::{MountRule, NetworkChoice};
 use crate::image::{Allowlist, PullPolicy};
 use crate::job::Times;
 use crate::registry::{HelperEnvironment, LoginSettings};
+use crate::signature::SignatureSettings;
 use crate::tool::Mirror;
 
 /// Where credential helpers are looked for when the launcher has no `PATH`.
@@ -49,6 +50,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Keys that may sign the worker.
     pub trust_keys: Vec<EdPublic>,
+    /// Who may sign runs, and which have to be signed.
+    pub signatures: SignatureSettings,
     /// CAs to trust besides the bundled and the host's.
     pub root_cas: Vec<NamedPem>,
     /// Proxies, for programs that the launcher starts.
@@ -210,6 +213,7 @@ impl Config {
             metadata: read.tags(var::METADATA),
             data_dir: read.absolute_path(var::DATA_DIR, "/var/lib/gantry-launcher"),
             trust_keys: read.keys(var::TRUST_KEYS),
+            signatures: signatures(&mut read),
             docker_host: source.get(var::DOCKER_HOST),
             images: images(&mut read, &root_cas, &proxies),
             root_cas,
@@ -264,6 +268,26 @@ impl ImageCheckConfig {
         };
         read.finish(config)
     }
+}
+
+fn signatures(read: &mut Reader<'_>) -> SignatureSettings {
+    let settings = SignatureSettings {
+        jwks: read.optional_path(var::RUN_TRUST),
+        requirement: read.parsed(var::REQUIRE_SIGNATURE),
+        audience: read.value(var::SIGNATURE_AUDIENCE),
+    };
+    if settings.jwks.is_none() {
+        for name in [var::REQUIRE_SIGNATURE, var::SIGNATURE_AUDIENCE] {
+            let set = read.value(name).is_some_and(|value| value != "off");
+            if set {
+                read.wrong(
+                    name,
+                    format_args!("needs {}, the keys that may sign", var::RUN_TRUST),
+                );
+            }
+        }
+    }
+    settings
 }
 
 fn images(read: &mut Reader<'_>, root_cas: &[NamedPem], proxies: &Proxies) -> ImageConfig {

@@ -67,6 +67,37 @@ fn every_mistake_is_told_at_once_by_name() {
 }
 
 #[test]
+fn signatures_are_required_as_written_and_never_without_keys() {
+    use gantry_protocol::signature::Requirement;
+    let jwks = (var::RUN_TRUST, "/etc/gantry/jwks.json");
+    assert_eq!(
+        Config::read(&source(&[jwks]))
+            .unwrap()
+            .signatures
+            .requirement,
+        Requirement::Off
+    );
+    for (text, requirement) in [
+        ("off", Requirement::Off),
+        ("apply-only", Requirement::ApplyOnly),
+        ("all", Requirement::All),
+    ] {
+        let config = Config::read(&source(&[jwks, (var::REQUIRE_SIGNATURE, text)])).unwrap();
+        assert_eq!(config.signatures.requirement, requirement);
+    }
+    for wrong in [
+        &[jwks, (var::REQUIRE_SIGNATURE, "yes")][..],
+        &[jwks, (var::REQUIRE_SIGNATURE, "ALL")],
+        &[(var::REQUIRE_SIGNATURE, "all")],
+        &[(var::SIGNATURE_AUDIENCE, "edge-1")],
+        &[(var::RUN_TRUST, "relative.json")],
+    ] {
+        let mistakes = Config::read(&source(wrong)).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{wrong:?}: {mistakes:?}");
+    }
+}
+
+#[test]
 fn a_secret_is_in_no_error_and_no_debug_text() {
     let config = Config::read(&source(&[(var::POOL_KEY, "hunter2hunter2")])).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));

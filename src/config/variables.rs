@@ -91,6 +91,12 @@ variables! {
         "The launcher's own directory; one launcher each. With a remote engine it has to be at the same path there.";
     TRUST_KEYS = "GANTRY_WORKER_TRUST_KEYS", Identity, "",
         "Comma list of Ed25519 public keys (base64url) that may sign the worker binary. Required.";
+    RUN_TRUST = "GANTRY_RUN_TRUST_JWKS", Identity, "",
+        "File with the JWK set of those who may sign runs: Ed25519, P-256, or RSA of at least 3072 bits, each with its `kid`. A signature that a run carries is then checked and, where it is not good, the run refused. See docs/POLICIES.md.";
+    REQUIRE_SIGNATURE = "GANTRY_REQUIRE_SIGNATURE", Identity, "off",
+        "Which runs need a signature: `off`; `apply-only` (confirmed applies, tasks, and plans that go on to their apply by themselves); `all`. Needs `GANTRY_RUN_TRUST_JWKS`.";
+    SIGNATURE_AUDIENCE = "GANTRY_SIGNATURE_AUDIENCE", Identity, "",
+        "The one name that signatures have to be made out to (`gantry sign --audience`). When unset, they may be made out to nobody in particular, to this launcher's id, or to its pool's.";
     ROOT_CAS = "ADDITIONAL_ROOT_CAS", Identity, "",
         "CAs to trust besides the bundled and the host's, for the server, git, AWS and downloads: base64 of `{\"caCertificates\":[\"<base64 of PEM>\",…]}`. Pulls are dockerd's, which has CAs of its own.";
     PROXY_HTTPS = "HTTPS_PROXY", Identity, "",

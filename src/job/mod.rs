@@ -56,6 +56,7 @@ use crate::network::Networks;
 use crate::policy::InitPolicy;
 use crate::session::{CallError, Session};
 use crate::ship::Shipper;
+use crate::signature::Signatures;
 use crate::source::Fetcher;
 use crate::stdout::StandardOutput;
 use crate::telemetry::{LeaseTrace, Traces};
@@ -98,6 +99,8 @@ pub struct Host {
     pub pool_key: PoolKey,
     /// Keys that may sign envelopes.
     pub server_keys: Vec<EdPublic>,
+    /// Checks who signed for runs.
+    pub signatures: Signatures,
     /// What the host adds to every order.
     pub order: HostOrder,
     /// Values of handed variables that logs hide.

@@ -14,6 +14,7 @@ use crate::network::NetworkError;
 use crate::policy::PolicyError;
 use crate::registry::LoginError;
 use crate::session::EnrolError;
+use crate::signature::SignatureSetupError;
 use crate::telemetry::TraceError;
 use crate::token::CredentialsError;
 use crate::tool::KeyFileError;
@@ -54,6 +55,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// Keys that may sign runs.
+    #[error(transparent)]
+    Signatures(#[from] SignatureSetupError),
     /// Keys of tools.
     #[error(transparent)]
     ToolKeys(#[from] KeyFileError),
@@ -109,6 +113,7 @@ impl StartError {
                 | Self::Network(NetworkError::Invalid(_) | NetworkError::Taken(_))
                 | Self::ToolKeys(_)
                 | Self::Policy(_)
+                | Self::Signatures(_)
         ) || matches!(self, Self::Canary(error) if error.is_configuration())
     }
 

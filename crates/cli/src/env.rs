@@ -13,6 +13,8 @@ pub const ENDPOINT: &str = "SPACELIFT_API_KEY_ENDPOINT";
 pub const KEY_ID: &str = "SPACELIFT_API_KEY_ID";
 /// The API key's secret.
 pub const KEY_SECRET: &str = "SPACELIFT_API_KEY_SECRET";
+/// A private key that signs runs (PKCS#8 PEM), where no file is named.
+pub const SIGN_KEY: &str = "GANTRY_SIGN_KEY";
 /// Any value switches colours off (<https://no-color.org>).
 const NO_COLOR: &str = "NO_COLOR";
 /// Where per-user settings are kept instead of `~/.config`.
@@ -25,6 +27,7 @@ pub struct Env {
     pub endpoint: Option<String>,
     pub key_id: Option<String>,
     pub key_secret: Option<Secret>,
+    pub sign_key: Option<Secret>,
     pub no_color: bool,
     config_home: Option<PathBuf>,
     data_home: Option<PathBuf>,
@@ -37,6 +40,7 @@ impl Env {
             endpoint: text(ENDPOINT),
             key_id: text(KEY_ID),
             key_secret: text(KEY_SECRET).map(Secret::new),
+            sign_key: text(SIGN_KEY).map(Secret::new),
             no_color: value(NO_COLOR).is_some(),
             config_home: directory(CONFIG_HOME),
             data_home: directory(DATA_HOME),
@@ -68,6 +72,7 @@ impl Env {
             endpoint: endpoint.map(str::to_owned),
             key_id: key_id.map(str::to_owned),
             key_secret: key_secret.map(Secret::new),
+            sign_key: None,
             no_color: true,
             config_home: None,
             data_home: None,

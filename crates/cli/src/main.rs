@@ -20,6 +20,7 @@ mod model;
 mod ops;
 mod printer;
 mod profile;
+mod sign;
 mod tail;
 mod text;
 

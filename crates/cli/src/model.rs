@@ -80,7 +80,20 @@ data! {
     Logs { logs: LogPage }
     StackOutputs { stack: Option<WithOutputs> }
     WithOutputs { outputs: Vec<Output> }
+    RunDocument { run_document: Signable }
+    ApplyDocument { stack: Option<WithDocument> }
+    WithDocument { run: Option<OneDocument> }
+    OneDocument { document: Signable }
     StackEdge { node: Stack }
+}
+
+/// A run as its launcher would get it, for signing.
+#[derive(Debug, Deserialize)]
+pub struct Signable {
+    /// The document, JSON as text.
+    pub json: String,
+    pub phase: String,
+    pub attestation: Option<String>,
 }
 
 /// A session's token and its end in Unix seconds.

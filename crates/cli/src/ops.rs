@@ -163,6 +163,24 @@ operations! {
            policySimulate(body: $body, input: $input, type: $type)
          }";
 
+    /// A run as it would be.
+    RUN_DOCUMENT: model::RunDocument = "runDocument"
+        "query($stack: ID!, $type: RunType, $sha: String, $by: String) {
+           runDocument(stack: $stack, runType: $type, commitSha: $sha, triggeredBy: $by) { json phase attestation }
+         }";
+    /// A task as it would be.
+    TASK_DOCUMENT: model::RunDocument = "runDocument"
+        "query($stack: ID!, $command: String!, $skip: Boolean, $by: String) {
+           runDocument(stack: $stack, command: $command, skipInitialization: $skip, triggeredBy: $by) {
+             json phase attestation
+           }
+         }";
+    /// The apply that a confirm would let happen.
+    APPLY_DOCUMENT: model::ApplyDocument = "run.document"
+        "query($stack: ID!, $run: ID!) {
+           stack(id: $stack) { run(id: $run) { document { json phase attestation } } }
+         }";
+
     /// A page of a stack's runs, newest first.
     STACK_RUNS: model::StackRuns = "stack.runs"
         concat!("query($stack: ID!, $before: ID) {

@@ -18,6 +18,8 @@ pub mod version;
 pub mod control;
 #[cfg(feature = "control")]
 pub mod crypto;
+#[cfg(feature = "control")]
+pub mod signature;
 
 pub use ids::{Attempt, Digest, LauncherId, PoolId, RunId, StackId};
 pub use run::{RunState, RunType};

@@ -77,6 +77,8 @@ pub struct RunPayload {
     pub hooks: Hooks,
     /// [`Stage::Apply`] only: what the restored workspace has to be.
     pub workspace: Option<PackedWorkspace>,
+    /// The stack's salt, as text: with it values enter a signed document as digests that nobody can guess.
+    pub salt: Secret,
 }
 
 /// What a stack is beside what its runs execute.

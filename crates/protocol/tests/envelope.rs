@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gantry_protocol::Secret;
 use gantry_protocol::control::envelope::{
     CLOCK_ALLOWANCE, EnvelopeClaims, EnvelopeError, Expected, VERSION, issue, verify,
 };
@@ -105,6 +106,7 @@ fn payload() -> RunPayload {
         files: Vec::new(),
         hooks: Hooks::default(),
         workspace: None,
+        salt: Secret::new("c2FsdC1zYWx0LXNhbHQ"),
     }
 }
 

@@ -7,13 +7,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod dev;
 mod policy;
+mod sign;
 mod stack;
 
 pub use dev::DevArgs;
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
+pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
-    ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs, StackCommand,
-    StopArgs, TaskArgs, ToolArg,
+    ConfigArgs, ConfirmArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
+    StackCommand, StopArgs, TaskArgs, ToolArg,
 };
 
 /// Gantry's command line: pools, stacks, deployments and their logs.
@@ -69,6 +71,11 @@ pub enum Command {
     /// Runs of a stack
     #[command(subcommand)]
     Run(RunCommand),
+    /// Keys that sign runs
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Signs a run, to be sent with it: prints an entry for its metadata
+    Sign(Box<SignArgs>),
     /// Signs worker binaries, offline
     #[command(subcommand)]
     Release(ReleaseCommand),

@@ -2,6 +2,8 @@
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
+use super::SignerArgs;
+
 #[derive(Debug, Subcommand)]
 pub enum StackCommand {
     /// Makes a stack
@@ -17,13 +19,13 @@ pub enum StackCommand {
     /// Sets one environment variable of a stack
     SetEnv(ConfigArgs),
     /// Starts a run: plan, then apply once confirmed
-    Deploy(DeployArgs),
+    Deploy(Box<DeployArgs>),
     /// Starts a preview: a plan that is never applied
-    Preview(PreviewArgs),
+    Preview(Box<PreviewArgs>),
     /// Runs one command in the stack's environment
-    Task(TaskArgs),
+    Task(Box<TaskArgs>),
     /// Accepts a plan: the run goes on to apply it
-    Confirm(DecideArgs),
+    Confirm(Box<ConfirmArgs>),
     /// Refuses a plan: the run ends
     Discard(DecideArgs),
     /// Starts a run like one that failed, was stopped, canceled or discarded
@@ -154,6 +156,8 @@ pub struct DeployArgs {
     /// Follow the run, and confirm its plan without asking
     #[arg(long)]
     pub auto_confirm: bool,
+    #[command(flatten)]
+    pub signer: SignerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +174,8 @@ pub struct PreviewArgs {
     /// Follow the run to its end
     #[arg(long)]
     pub tail: bool,
+    #[command(flatten)]
+    pub signer: SignerArgs,
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +192,8 @@ pub struct TaskArgs {
     /// Follow the run to its end
     #[arg(long)]
     pub tail: bool,
+    #[command(flatten)]
+    pub signer: SignerArgs,
     /// The command: one argument is taken as a shell line, several are quoted
     #[arg(required = true, trailing_var_arg = true)]
     pub command: Vec<String>,
@@ -205,6 +213,14 @@ pub struct DecideArgs {
     /// Follow the run to its end
     #[arg(long)]
     pub tail: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfirmArgs {
+    #[command(flatten)]
+    pub decide: DecideArgs,
+    #[command(flatten)]
+    pub signer: SignerArgs,
 }
 
 #[derive(Debug, Args)]

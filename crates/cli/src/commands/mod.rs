@@ -1,10 +1,12 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
+mod key;
 mod login;
 mod policy;
 mod pool;
 mod release;
 mod run;
+mod sign;
 mod stack;
 mod stack_runs;
 
@@ -24,6 +26,8 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Stack(command) => stack::run(context, command).await,
         Command::Policy(command) => policy::run(context, command).await,
         Command::Run(command) => run::run(context, command).await,
+        Command::Key(command) => key::run(context, command),
+        Command::Sign(args) => sign::run(context, *args).await,
         Command::Release(command) => release::run(context, command),
         Command::Dev(args) => crate::dev::run(context, args).await,
     }

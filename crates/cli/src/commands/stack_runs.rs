@@ -1,54 +1,98 @@
 //! `gantry stack deploy|preview|task|confirm|discard|retry|cancel|stop|logs`: starting, deciding, following.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use gantry_protocol::{RunState, RunType};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::args::{DecideArgs, DeployArgs, LogsArgs, PreviewArgs, StopArgs, TaskArgs};
+use crate::args::{
+    ConfirmArgs, DecideArgs, DeployArgs, LogsArgs, PreviewArgs, SignerArgs, StopArgs, TaskArgs,
+};
 use crate::client::Api;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::model::NewRun;
 use crate::ops::{self, Op};
+use crate::sign::{self, SignedRun, Wish};
 use crate::tail::{AtDecision, Tail};
 use crate::text;
 
 pub async fn deploy(context: &Context, args: DeployArgs) -> anyhow::Result<Exit> {
-    let api = context.api()?;
     let kind = if args.preview {
         RunType::Proposed
     } else {
         RunType::Tracked
     };
-    let vars = json!({ "stack": args.id, "sha": args.sha, "type": kind });
-    let made = api
-        .call_with(&ops::RUN_TRIGGER, vars, args.run_metadata.as_deref())
-        .await?;
+    let signs = sign::wanted(context, &args.signer);
+    if signs && args.auto_confirm {
+        bail!(
+            "--auto-confirm can't go with a signature: a confirm is signed once its plan is known (`gantry stack confirm --sign-key`)"
+        );
+    }
     let at_decision = match () {
         () if args.auto_confirm => AtDecision::Confirm,
-        () if context.printer.can_ask() => AtDecision::Ask,
+        // A confirm would need a signature of its own.
+        () if context.printer.can_ask() && !signs => AtDecision::Ask,
         () => AtDecision::Leave,
     };
     let tail = args.tail || args.auto_confirm;
-    started(
-        context,
-        &api,
-        &args.id,
-        made.run_trigger,
-        tail.then_some(at_decision),
-    )
-    .await
+    let start = Start {
+        stack: &args.id,
+        kind,
+        commit: args.sha.as_deref(),
+        metadata: args.run_metadata.as_deref(),
+        signer: &args.signer,
+        follow_to: tail.then_some(at_decision),
+    };
+    triggered(context, start).await
 }
 
 pub async fn preview(context: &Context, args: PreviewArgs) -> anyhow::Result<Exit> {
+    let start = Start {
+        stack: &args.id,
+        kind: RunType::Proposed,
+        commit: args.sha.as_deref(),
+        metadata: args.run_metadata.as_deref(),
+        signer: &args.signer,
+        follow_to: args.tail.then_some(AtDecision::Leave),
+    };
+    triggered(context, start).await
+}
+
+/// A run that plans, as a deployment or a preview.
+struct Start<'a> {
+    stack: &'a str,
+    kind: RunType,
+    commit: Option<&'a str>,
+    metadata: Option<&'a str>,
+    signer: &'a SignerArgs,
+    follow_to: Option<AtDecision>,
+}
+
+async fn triggered(context: &Context, start: Start<'_>) -> anyhow::Result<Exit> {
     let api = context.api()?;
-    let vars = json!({ "stack": args.id, "sha": args.sha, "type": RunType::Proposed });
-    let made = api
-        .call_with(&ops::RUN_TRIGGER, vars, args.run_metadata.as_deref())
-        .await?;
-    let at_decision = args.tail.then_some(AtDecision::Leave);
-    started(context, &api, &args.id, made.run_trigger, at_decision).await
+    let wish = Wish::Plan {
+        stack: start.stack,
+        run_type: start.kind,
+        commit: start.commit,
+        triggered_by: None,
+    };
+    let entry = entry(context, &api, &wish, start.metadata, start.signer).await?;
+    // The branch may move on: what was signed is what is triggered.
+    let signed = entry
+        .signed
+        .as_ref()
+        .map(|signed| signed.document.commit.as_str());
+    let vars = json!({ "stack": start.stack, "sha": signed.or(start.commit), "type": start.kind });
+    let made = api.call_with(&ops::RUN_TRIGGER, vars, entry.text()).await?;
+    started(
+        context,
+        &api,
+        start.stack,
+        made.run_trigger,
+        start.follow_to,
+    )
+    .await
 }
 
 pub async fn retry(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
@@ -64,18 +108,41 @@ pub async fn retry(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> 
 pub async fn task(context: &Context, args: TaskArgs) -> anyhow::Result<Exit> {
     let api = context.api()?;
     let command = text::shell_line(&args.command);
+    let wish = Wish::Task {
+        stack: &args.id,
+        command: &command,
+        skip_init: args.no_init,
+        triggered_by: None,
+    };
+    let entry = entry(
+        context,
+        &api,
+        &wish,
+        args.run_metadata.as_deref(),
+        &args.signer,
+    )
+    .await?;
     let vars = json!({ "stack": args.id, "command": command, "skip": args.no_init });
-    let made = api
-        .call_with(&ops::TASK_CREATE, vars, args.run_metadata.as_deref())
-        .await?;
+    let made = api.call_with(&ops::TASK_CREATE, vars, entry.text()).await?;
     let at_decision = args.tail.then_some(AtDecision::Leave);
     started(context, &api, &args.id, made.task_create, at_decision).await
 }
 
-pub async fn confirm(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
-    decide(
+pub async fn confirm(context: &Context, args: ConfirmArgs) -> anyhow::Result<Exit> {
+    let ConfirmArgs { mut decide, signer } = args;
+    if sign::wanted(context, &signer) {
+        let api = context.api()?;
+        let wish = Wish::Apply {
+            stack: &decide.id,
+            run: &decide.run,
+        };
+        let metadata = decide.run_metadata.as_deref();
+        let entry = entry(context, &api, &wish, metadata, &signer).await?;
+        decide.run_metadata = entry.text().map(str::to_owned);
+    }
+    decided(
         context,
-        &args,
+        &decide,
         &ops::RUN_CONFIRM,
         |data| data.run_confirm,
         "confirmed",
@@ -84,7 +151,7 @@ pub async fn confirm(context: &Context, args: DecideArgs) -> anyhow::Result<Exit
 }
 
 pub async fn discard(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
-    decide(
+    decided(
         context,
         &args,
         &ops::RUN_DISCARD,
@@ -95,7 +162,7 @@ pub async fn discard(context: &Context, args: DecideArgs) -> anyhow::Result<Exit
 }
 
 pub async fn cancel(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
-    decide(
+    decided(
         context,
         &args,
         &ops::RUN_CANCEL,
@@ -158,8 +225,47 @@ async fn latest(api: &Api, stack: &str) -> anyhow::Result<String> {
         .id)
 }
 
+/// What is kept with a run: a text, or a signature.
+struct Entry {
+    plain: Option<String>,
+    signed: Option<SignedRun>,
+}
+
+impl Entry {
+    fn text(&self) -> Option<&str> {
+        let signed = self.signed.as_ref().map(|signed| signed.entry.as_str());
+        signed.or(self.plain.as_deref())
+    }
+}
+
+/// Signs where somebody signs; a step of a run takes one entry.
+async fn entry(
+    context: &Context,
+    api: &Api,
+    wish: &Wish<'_>,
+    metadata: Option<&str>,
+    signer: &SignerArgs,
+) -> anyhow::Result<Entry> {
+    if !sign::wanted(context, signer) {
+        let plain = metadata.map(str::to_owned);
+        return Ok(Entry {
+            plain,
+            signed: None,
+        });
+    }
+    if metadata.is_some() {
+        bail!("--run-metadata can't go with a signature: each step of a run takes one entry");
+    }
+    let signed = sign::sign(context, api, wish, signer).await?;
+    context.printer.note(&sign::told(&signed));
+    Ok(Entry {
+        plain: None,
+        signed: Some(signed),
+    })
+}
+
 /// One decision about a run; following it goes on from there, because the plan was seen before.
-async fn decide<D: DeserializeOwned>(
+async fn decided<D: DeserializeOwned>(
     context: &Context,
     args: &DecideArgs,
     op: &Op<D>,

@@ -9,3 +9,4 @@ mod follow;
 mod login;
 mod manage;
 mod metadata;
+mod sign;

@@ -42,6 +42,9 @@ pub enum PoolKeyError {
     /// Not a PEM private key at all.
     #[error("the text is not a PEM private key (`BEGIN PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`)")]
     NotPem,
+    /// Not a PEM certificate.
+    #[error("the text is not a PEM certificate (`BEGIN CERTIFICATE`)")]
+    NotCertificate,
     /// A PEM label that fits, with a content that doesn't.
     #[error("the private key is damaged: its PEM does not hold a valid RSA key")]
     Damaged,
@@ -136,6 +139,17 @@ impl PoolPublic {
         } else {
             Ok(Self { key })
         }
+    }
+
+    /// The key of a PEM certificate, as a pool's is.
+    ///
+    /// # Errors
+    /// [`PoolKeyError::NotCertificate`] for anything but a certificate, else as [`PoolPublic::from_spki_der`].
+    pub fn from_certificate_pem(pem: &str) -> Result<Self, PoolKeyError> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes())
+            .map_err(|_| PoolKeyError::NotCertificate)?;
+        let certificate = pem.parse_x509().map_err(|_| PoolKeyError::NotCertificate)?;
+        Self::from_spki_der(certificate.public_key().raw)
     }
 
     /// DER SubjectPublicKeyInfo.

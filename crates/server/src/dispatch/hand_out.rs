@@ -10,14 +10,14 @@ use gantry_protocol::{LauncherId, PoolId, RunId, RunState};
 
 use super::Dispatcher;
 use super::choose::{Room, Waiting, choose};
-use super::payload::{Handing, PayloadError, build};
+use super::payload::PayloadError;
 use crate::clock::UnixMillis;
 use crate::domain::{Actor, RunEnd, RunEvent};
 use crate::pki;
 use crate::store::launchers::{self, Intake, Standing};
 use crate::store::logs::{self, SectionId};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{Conn, StoreError, inbox, leases, pools};
+use crate::store::{StoreError, inbox, leases, pools};
 
 impl Dispatcher {
     /// Pairs a pool's waiting runs with its available launchers.
@@ -62,10 +62,7 @@ impl Dispatcher {
         let Some(stage) = stage(before.run.state) else {
             return Ok(());
         };
-        let sealed = {
-            let mut conn = self.store.read().await?;
-            self.seal(&mut conn, &before, stage, launcher, now).await?
-        };
+        let sealed = self.seal(&before, stage, launcher, now).await?;
         let mut tx = self.store.begin().await?;
         let same = runs::get(&mut tx, run).await?.run == before.run;
         let willing = launchers::find(&mut tx, launcher)
@@ -116,19 +113,13 @@ impl Dispatcher {
 
     async fn seal(
         &self,
-        conn: &mut Conn,
         run: &RunRecord,
         stage: Stage,
         launcher: LauncherId,
         now: UnixMillis,
     ) -> Result<Result<SealedRun, PayloadError>, StoreError> {
-        let pool = pools::get(conn, run.pool).await?;
-        let handing = Handing {
-            account: &self.account,
-            stage,
-            now,
-        };
-        let payload = match build(conn, &self.vault, run, handing).await? {
+        let pool = pools::get(&mut *self.store.read().await?, run.pool).await?;
+        let payload = match self.payload(run, stage, now).await? {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(error)),
         };

@@ -7,6 +7,7 @@
 
 mod bells;
 mod choose;
+mod document;
 mod expiry;
 mod hand_out;
 mod payload;
@@ -21,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use bells::Bells;
+pub use document::Signable;
 pub use expiry::Expired;
 pub use payload::PayloadError;
 pub use terms::Terms;

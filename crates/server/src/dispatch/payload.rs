@@ -15,7 +15,7 @@ use crate::store::commit::Commit;
 use crate::store::runs::RunRecord;
 use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
 use crate::store::stacks::{self, Stack};
-use crate::store::{Conn, StoreError, artifacts};
+use crate::store::{Conn, StoreError, artifacts, stack_salts};
 use crate::vault::{Vault, VaultError};
 
 /// Where a run's workspace stands in its container.
@@ -31,6 +31,14 @@ pub enum PayloadError {
         stack: StackId,
         /// The variable or file.
         name: String,
+        /// Why.
+        source: VaultError,
+    },
+    /// The stack's salt does not open, or can't be sealed.
+    #[error("the salt of stack `{stack}` can't be sealed or opened")]
+    Salt {
+        /// The stack.
+        stack: StackId,
         /// Why.
         source: VaultError,
     },
@@ -89,6 +97,10 @@ pub(super) async fn build(
         },
     };
     let stack = stacks::get(conn, &record.run.stack).await?;
+    let salt = match salt(conn, vault, &record.run.stack).await? {
+        Ok(salt) => salt,
+        Err(error) => return Ok(Err(error)),
+    };
     let mut environment = computed(record, handing.account);
     let mut files = Vec::new();
     for element in elements {
@@ -115,6 +127,7 @@ pub(super) async fn build(
         workspace,
         environment,
         files,
+        salt,
     };
     Ok(Ok(assemble(record, handing, resolved)))
 }
@@ -125,6 +138,7 @@ struct Resolved {
     workspace: Option<PackedWorkspace>,
     environment: Vec<Variable>,
     files: Vec<MountedFile>,
+    salt: Secret,
 }
 
 fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> RunPayload {
@@ -164,7 +178,26 @@ fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> Run
         files: resolved.files,
         hooks: settings.hooks.clone(),
         workspace: resolved.workspace,
+        salt: resolved.salt,
     }
+}
+
+/// The salt that the caller saw to.
+async fn salt(
+    conn: &mut Conn,
+    vault: &Vault,
+    stack: &StackId,
+) -> Result<Result<Secret, PayloadError>, StoreError> {
+    let sealed = stack_salts::find(conn, stack).await?;
+    let sealed = sealed.ok_or_else(|| StoreError::NotFound {
+        kind: "salt of stack",
+        id: stack.to_string(),
+    })?;
+    let opened = vault.open_text(&stack_salts::sealing_purpose(stack), &sealed);
+    Ok(opened.map_err(|source| PayloadError::Salt {
+        stack: stack.clone(),
+        source,
+    }))
 }
 
 fn stack_facts(record: &RunRecord, stack: Stack) -> StackFacts {

@@ -9,7 +9,7 @@ use async_graphql::{Context, Error};
 
 use crate::app::{App, fault_text};
 use crate::auth::Forbidden;
-use crate::domain::MetadataEntry;
+use crate::domain::{MetadataEntry, TaskInit};
 use crate::error::chain;
 use crate::operations::{Caller, Look, Manage, Operate, OperationError};
 use crate::store::{StorageFault, StoreError};
@@ -48,6 +48,14 @@ pub(super) fn manage(ctx: &Context<'_>) -> Result<Manage, Error> {
 
 pub(super) fn metadata<'a>(ctx: &Context<'a>) -> Option<&'a MetadataEntry> {
     ctx.data_opt::<RunMetadata>()?.0.as_ref()
+}
+
+/// Whether a task's command comes after the tool's init.
+pub(super) fn task_init(skip: Option<bool>) -> TaskInit {
+    match skip {
+        Some(true) => TaskInit::Skip,
+        Some(false) | None => TaskInit::Run,
+    }
 }
 
 pub(super) fn unauthorized() -> Error {

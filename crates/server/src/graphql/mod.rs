@@ -5,6 +5,7 @@
 
 mod commit;
 mod context;
+mod document;
 mod enums;
 pub mod http;
 mod inputs;

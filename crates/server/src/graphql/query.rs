@@ -4,11 +4,14 @@
 
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
 
-use super::context::{caller, look, maybe_caller};
+use super::context::{caller, look, maybe_caller, operate, task_init};
+use super::document::RunDocument;
+use super::enums::RunType;
 use super::policy::{self, Policy, SearchPoliciesOutput};
 use super::pool::WorkerPool;
 use super::search::{SearchInput, SearchStacksOutput};
 use super::stack::Stack;
+use crate::operations::{RunWish, TaskRequest, TriggerRequest};
 use crate::store::{pools, stacks};
 
 /// The API version that clients decide by which fields to select.
@@ -49,6 +52,40 @@ impl Query {
 
     async fn stack(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Stack>, Error> {
         Ok(look(ctx)?.stack(&id).await?.map(Stack))
+    }
+
+    /// A run as it would be if it were triggered now, for signing: with a command a task, else of `runType`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of a trigger and of a task, as the API has them"
+    )]
+    async fn run_document(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        run_type: Option<RunType>,
+        commit_sha: Option<String>,
+        command: Option<String>,
+        skip_initialization: Option<bool>,
+        triggered_by: Option<String>,
+    ) -> Result<RunDocument, Error> {
+        let wish = match &command {
+            Some(command) => RunWish::Task(TaskRequest {
+                stack: &stack,
+                command,
+                task_init: task_init(skip_initialization),
+                metadata: None,
+            }),
+            None => RunWish::Plan(TriggerRequest {
+                stack: &stack,
+                run_type: run_type.unwrap_or(RunType::Tracked).into(),
+                commit: commit_sha.as_deref().filter(|sha| !sha.is_empty()),
+                metadata: None,
+            }),
+        };
+        let operate = operate(ctx)?;
+        let signable = operate.document_of_wish(wish, triggered_by.as_deref());
+        Ok(signable.await?.into())
     }
 
     /// The stack of a run.

@@ -6,7 +6,8 @@ use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use gantry_protocol::socket::PlanSummary;
 
 use super::commit::Commit;
-use super::context::look;
+use super::context::{look, operate};
+use super::document::RunDocument;
 use super::enums::{RunState, RunType};
 use crate::domain::{StateVersion, is_leased};
 use crate::logstore::LogPage;
@@ -164,6 +165,12 @@ impl Run {
     /// Entries that users attached, oldest first.
     async fn user_provided_metadata(&self) -> &[String] {
         &self.0.metadata
+    }
+
+    /// The apply that a confirm would let happen, for signing; of an UNCONFIRMED run only.
+    async fn document(&self, ctx: &Context<'_>) -> Result<RunDocument, Error> {
+        let (stack, run) = (self.0.run.stack.as_str(), self.0.run.id.to_string());
+        Ok(operate(ctx)?.document_of_run(stack, &run).await?.into())
     }
 
     /// Newest first.

@@ -6,6 +6,7 @@ use gantry_protocol::ids::InvalidId;
 use gantry_protocol::{RunId, RunState};
 
 use crate::auth::Forbidden;
+use crate::dispatch::PayloadError;
 use crate::domain::NoPolicyId;
 use crate::domain::stack::NoSlug;
 use crate::logstore::LogError;
@@ -86,6 +87,17 @@ pub enum OperationError {
         /// The stack.
         stack: String,
     },
+    /// The run has no apply that could be signed for.
+    #[error("run `{run}` is {state}: only an UNCONFIRMED run has an apply to sign for")]
+    NothingToSign {
+        /// The run.
+        run: String,
+        /// Where it stands.
+        state: RunState,
+    },
+    /// The run could not be handed to a launcher.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// A commit that is not named in full.
     #[error("`{0}` is not a full commit hash: expected 40 (or 64) lower-case hex digits")]
     Commit(String),
@@ -138,6 +150,7 @@ impl OperationError {
             ),
             Self::Pki(error) => matches!(error, PkiError::Request(_)),
             Self::Logs(error) => matches!(error, LogError::Token { .. }),
+            Self::Payload(error) => matches!(error, PayloadError::Workspace { .. }),
             Self::Vault(_) | Self::State(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)
@@ -146,6 +159,7 @@ impl OperationError {
             | Self::NoPool { .. }
             | Self::Held { .. }
             | Self::OtherStack { .. }
+            | Self::NothingToSign { .. }
             | Self::Commit(_)
             | Self::NotRetried { .. }
             | Self::Policy(_)

@@ -5,6 +5,7 @@
 //! with its line in the audit trail. Never: a change past a handle.
 
 mod config;
+mod document;
 mod error;
 mod hold;
 mod look;
@@ -21,6 +22,7 @@ use crate::app::App;
 use crate::auth::{Forbidden, Principal, Role};
 
 pub use config::ConfigInput;
+pub use document::RunWish;
 pub use error::OperationError;
 pub use look::{Filter, Look, Search};
 pub use manage::{Manage, NewPool, NewStack};

@@ -47,6 +47,14 @@ pub struct TaskRequest<'a> {
 impl Operate {
     /// Makes a run that plans.
     pub async fn trigger(&self, wish: TriggerRequest<'_>) -> Result<RunRecord, OperationError> {
+        self.create(self.planning(wish).await?).await
+    }
+
+    /// The run that a trigger makes.
+    pub(super) async fn planning(
+        &self,
+        wish: TriggerRequest<'_>,
+    ) -> Result<NewRun, OperationError> {
         match wish.run_type {
             RunType::Tracked | RunType::Proposed => {}
             RunType::Task => {
@@ -76,12 +84,16 @@ impl Operate {
         };
         let title = format!("{what} of {} at {short}", commit.branch);
         let run = self.queued(&stack, wish.run_type, TaskInit::Run);
-        let new = self.new_run(&stack, run, title, commit, None, wish.metadata)?;
-        self.create(new).await
+        self.new_run(&stack, run, title, commit, None, wish.metadata)
     }
 
     /// Makes a run of one command.
     pub async fn task(&self, wish: TaskRequest<'_>) -> Result<RunRecord, OperationError> {
+        self.create(self.performing(wish).await?).await
+    }
+
+    /// The run that a task is.
+    pub(super) async fn performing(&self, wish: TaskRequest<'_>) -> Result<NewRun, OperationError> {
         let command = wish.command;
         if command.trim().is_empty() || command.len() > COMMAND_LIMIT || command.contains('\0') {
             let rule = "expected a command of at most 64 KiB";
@@ -105,8 +117,7 @@ impl Operate {
             .collect();
         let run = self.queued(&stack, RunType::Task, wish.task_init);
         let command = Some(command.to_owned());
-        let new = self.new_run(&stack, run, title, commit, command, wish.metadata)?;
-        self.create(new).await
+        self.new_run(&stack, run, title, commit, command, wish.metadata)
     }
 
     pub(super) async fn stack(&self, id: &str) -> Result<Stack, OperationError> {

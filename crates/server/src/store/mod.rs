@@ -20,6 +20,7 @@ pub mod runs;
 pub mod server_keys;
 pub mod spaces;
 pub mod stack_config;
+pub mod stack_salts;
 pub mod stacks;
 pub mod tfstate;
 

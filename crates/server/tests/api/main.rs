@@ -5,6 +5,7 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod documents;
 mod joined;
 mod logins;
 mod metadata;

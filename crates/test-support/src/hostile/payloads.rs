@@ -3,6 +3,7 @@
 //! Takes a stack and its code, gives complete payloads. The one place that names every field.
 
 use gantry_protocol::control::run::Lease;
+use gantry_protocol::crypto::random_text;
 use gantry_protocol::payload::{
     CommitFacts, Hooks, PackedWorkspace, RunPayload, Source, StackFacts, Stage, Tool, ToolKind,
     Variable,
@@ -77,6 +78,7 @@ impl HostileWorld {
                 ..Hooks::default()
             },
             workspace: None,
+            salt: random_text(),
         }
     }
 

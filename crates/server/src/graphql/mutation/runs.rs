@@ -2,8 +2,7 @@
 
 use async_graphql::{Context, Error, ID, Object};
 
-use crate::domain::TaskInit;
-use crate::graphql::context::{metadata, operate};
+use crate::graphql::context::{metadata, operate, task_init};
 use crate::graphql::enums::{ForceApplyMode, RunType};
 use crate::graphql::inputs::RuntimeConfigInput;
 use crate::graphql::run::Run;
@@ -48,10 +47,7 @@ impl RunMutation {
         command: String,
         skip_initialization: Option<bool>,
     ) -> Result<Run, Error> {
-        let task_init = match skip_initialization {
-            Some(true) => TaskInit::Skip,
-            Some(false) | None => TaskInit::Run,
-        };
+        let task_init = task_init(skip_initialization);
         let metadata = metadata(ctx);
         let wish = TaskRequest {
             stack: &stack,

@@ -35,6 +35,28 @@ pub struct NewRun {
     pub settings: RunSettings,
 }
 
+impl NewRun {
+    /// The record that it would have, for looking at it before it exists.
+    pub fn unsaved(self, at: UnixMillis) -> RunRecord {
+        RunRecord {
+            run: self.run,
+            pool: self.pool,
+            title: self.title,
+            commit: self.commit,
+            triggered_by: self.triggered_by,
+            command: self.command,
+            metadata: self.metadata,
+            settings: self.settings,
+            image: None,
+            plan: None,
+            note: None,
+            stop_note: None,
+            created_at: at,
+            entered_at: at,
+        }
+    }
+}
+
 /// What [`apply`] did.
 #[derive(Clone, Debug)]
 pub struct Applied {

@@ -1,0 +1,269 @@
+//! What the server says it would run, checked against what was asked for.
+//!
+//! Takes a wish, gives the subject of a signature. Never: a document of another stack, commit, command or run.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gantry_protocol::RunType;
+use gantry_protocol::control::workspace::WorkspaceAttestation;
+use gantry_protocol::crypto::{PoolPublic, jws};
+use gantry_protocol::payload::Stage;
+use gantry_protocol::signature::{Fields, RunDocument, SignedPhase};
+use serde_json::json;
+
+use super::read;
+use crate::client::Api;
+use crate::model::Signable;
+use crate::ops;
+
+/// What is to be signed.
+#[derive(Clone, Copy, Debug)]
+pub enum Wish<'a> {
+    /// A run that plans.
+    Plan {
+        stack: &'a str,
+        run_type: RunType,
+        commit: Option<&'a str>,
+        triggered_by: Option<&'a str>,
+    },
+    /// One command.
+    Task {
+        stack: &'a str,
+        command: &'a str,
+        skip_init: bool,
+        triggered_by: Option<&'a str>,
+    },
+    /// The apply of a run that waits for its confirm.
+    Apply { stack: &'a str, run: &'a str },
+}
+
+/// What a signature will be over.
+#[derive(Debug)]
+pub struct Subject {
+    pub document: RunDocument,
+    plan: Option<Attested>,
+}
+
+/// What the launcher that planned signed.
+#[derive(Debug)]
+struct Attested {
+    attestation: WorkspaceAttestation,
+    /// Whether the pool's certificate proves it; the launcher that applies proves it anyway.
+    proven: bool,
+}
+
+impl Wish<'_> {
+    pub fn stack(&self) -> &str {
+        match self {
+            Self::Plan { stack, .. } | Self::Task { stack, .. } | Self::Apply { stack, .. } => {
+                stack
+            }
+        }
+    }
+}
+
+impl Subject {
+    /// Asks the server, and believes only an answer to what was asked.
+    pub async fn fetch(
+        api: &Api,
+        wish: &Wish<'_>,
+        certificate: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let signable = signable(api, wish).await?;
+        let document: RunDocument = serde_json::from_str(&signable.json)
+            .context("the server describes the run in a way that this program does not know")?;
+        ensure!(
+            document.v == 1,
+            "the server's document has version {}, this program signs version 1",
+            document.v
+        );
+        let plan = match (wish, &signable.attestation) {
+            (Wish::Apply { run, .. }, Some(text)) => {
+                Some(attested(text, run, &document, certificate)?)
+            }
+            (Wish::Apply { run, .. }, None) => {
+                bail!("run `{run}` has no attested plan to sign for")
+            }
+            (Wish::Plan { .. } | Wish::Task { .. }, _) => None,
+        };
+        let subject = Self { document, plan };
+        subject.fits(wish)?;
+        let phase = subject.phase();
+        ensure!(
+            signable.phase == phase.as_str(),
+            "the server takes the run for `{}`, this program for `{phase}`",
+            signable.phase
+        );
+        Ok(subject)
+    }
+
+    /// The phase that this is.
+    pub fn phase(&self) -> SignedPhase {
+        let stage = match self.plan {
+            Some(_) => Stage::Apply,
+            None => Stage::Start,
+        };
+        SignedPhase::of(self.document.run_type, stage, self.document.autodeploy)
+    }
+
+    /// What the signature states.
+    pub fn fields(&self) -> Fields {
+        match &self.plan {
+            Some(plan) => self.document.apply_fields(&plan.attestation),
+            None => self.document.fields(),
+        }
+    }
+
+    /// The plan as people read it.
+    pub fn plan_lines(&self) -> Vec<String> {
+        let Some(Attested {
+            attestation: plan,
+            proven,
+        }) = &self.plan
+        else {
+            return Vec::new();
+        };
+        let word = match proven {
+            true => "attested by the pool's key",
+            false => {
+                "not checked here (--pool-certificate does); the launcher that applies checks it"
+            }
+        };
+        vec![
+            format!("  run                 {}", plan.run),
+            format!("  plan                {} ({word})", plan.plan),
+            format!("  rendered plan       {}", plan.rendered),
+            format!("  packed workspace    {}", plan.sealed),
+            format!("  image that planned  {}", plan.image),
+        ]
+    }
+
+    fn fits(&self, wish: &Wish<'_>) -> anyhow::Result<()> {
+        let document = &self.document;
+        let same = |what: &str, found: &str, asked: &str| {
+            ensure!(
+                found == asked,
+                "the server describes a run of {what} `{found}`, and `{asked}` was asked for"
+            );
+            Ok(())
+        };
+        same("stack", document.stack.as_str(), wish.stack())?;
+        match *wish {
+            Wish::Plan {
+                run_type,
+                commit,
+                triggered_by,
+                ..
+            } => {
+                same("type", document.run_type.as_str(), run_type.as_str())?;
+                if let Some(commit) = commit {
+                    same("commit", &document.commit, &commit.to_ascii_lowercase())?;
+                }
+                same(
+                    "trigger",
+                    &document.triggered_by,
+                    triggered_by.unwrap_or(&document.triggered_by),
+                )
+            }
+            Wish::Task {
+                command,
+                skip_init,
+                triggered_by,
+                ..
+            } => {
+                same("type", document.run_type.as_str(), RunType::Task.as_str())?;
+                same(
+                    "command",
+                    document.command.as_deref().unwrap_or(""),
+                    command,
+                )?;
+                ensure!(
+                    document.skip_init == skip_init,
+                    "the server describes a task with another choice of the tool's init"
+                );
+                same(
+                    "trigger",
+                    &document.triggered_by,
+                    triggered_by.unwrap_or(&document.triggered_by),
+                )
+            }
+            Wish::Apply { .. } => Ok(()),
+        }
+    }
+}
+
+async fn signable(api: &Api, wish: &Wish<'_>) -> anyhow::Result<Signable> {
+    match *wish {
+        Wish::Plan {
+            stack,
+            run_type,
+            commit,
+            triggered_by,
+        } => {
+            let vars =
+                json!({ "stack": stack, "type": run_type, "sha": commit, "by": triggered_by });
+            Ok(api.call(&ops::RUN_DOCUMENT, vars).await?.run_document)
+        }
+        Wish::Task {
+            stack,
+            command,
+            skip_init,
+            triggered_by,
+        } => {
+            let vars = json!({ "stack": stack, "command": command, "skip": skip_init, "by": triggered_by });
+            Ok(api.call(&ops::TASK_DOCUMENT, vars).await?.run_document)
+        }
+        Wish::Apply { stack, run } => {
+            let vars = json!({ "stack": stack, "run": run });
+            let found = api.call(&ops::APPLY_DOCUMENT, vars).await?.stack;
+            let found = found.and_then(|stack| stack.run);
+            let run =
+                found.with_context(|| format!("run `{run}` of stack `{stack}` is not found"))?;
+            Ok(run.document)
+        }
+    }
+}
+
+fn attested(
+    text: &str,
+    run: &str,
+    document: &RunDocument,
+    certificate: Option<&Path>,
+) -> anyhow::Result<Attested> {
+    let (attestation, proven): (WorkspaceAttestation, bool) = match certificate {
+        Some(path) => {
+            let key = PoolPublic::from_certificate_pem(&read(path, "the pool's certificate")?)
+                .with_context(|| format!("`{}` is not a pool's certificate", path.display()))?;
+            let proven = jws::verify_pool(text, &key);
+            (
+                proven.context(
+                    "the plan is not attested by the key of this pool: do not confirm it",
+                )?,
+                true,
+            )
+        }
+        None => (
+            unproven(text).context("the attestation of the plan can't be read")?,
+            false,
+        ),
+    };
+    ensure!(
+        attestation.run.to_string() == run && attestation.stack == document.stack,
+        "the server gave the plan of run {} of stack `{}`, and run `{run}` was asked for",
+        attestation.run,
+        attestation.stack
+    );
+    Ok(Attested {
+        attestation,
+        proven,
+    })
+}
+
+/// What the attestation says; whoever applies looks at its signature.
+fn unproven(text: &str) -> Option<WorkspaceAttestation> {
+    let claims = text.split('.').nth(1)?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
+}

@@ -1,0 +1,91 @@
+//! Payloads, and the documents of them that people sign: one way to both, so that what is signed is what is sent.
+//!
+//! Takes a run as recorded, also one that does not exist yet. Never: a payload given to anybody but a launcher.
+
+use gantry_protocol::crypto::random_text;
+use gantry_protocol::payload::{RunPayload, Stage};
+use gantry_protocol::signature::{RunDocument, SignedPhase};
+
+use super::Dispatcher;
+use super::payload::{Handing, PayloadError, build};
+use crate::clock::UnixMillis;
+use crate::store::runs::RunRecord;
+use crate::store::{StoreError, stack_salts};
+
+/// What people sign before a lease of a run.
+#[derive(Clone, Debug)]
+pub struct Signable {
+    /// The run as its launcher would get it.
+    pub document: RunDocument,
+    /// What a signature has to be for.
+    pub phase: SignedPhase,
+    /// Of an apply: what the launcher that planned signed, exactly as it was stored.
+    pub attestation: Option<String>,
+}
+
+impl Dispatcher {
+    /// What would have to be signed for the run's next lease, if it executed `stage` now.
+    ///
+    /// # Errors
+    /// When the database fails; inside, when the run could not be handed to anybody.
+    pub async fn signable(
+        &self,
+        record: &RunRecord,
+        stage: Stage,
+    ) -> Result<Result<Signable, PayloadError>, StoreError> {
+        let payload = match self.payload(record, stage, UnixMillis::now()).await? {
+            Ok(payload) => payload,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(Ok(Signable {
+            document: RunDocument::of(&payload),
+            phase: SignedPhase::of(payload.run_type, stage, payload.autodeploy),
+            attestation: payload.workspace.map(|workspace| workspace.attestation),
+        }))
+    }
+
+    /// The payload of a lease of `stage` of the run, made now.
+    pub(super) async fn payload(
+        &self,
+        record: &RunRecord,
+        stage: Stage,
+        now: UnixMillis,
+    ) -> Result<Result<RunPayload, PayloadError>, StoreError> {
+        if let Err(error) = self.salted(record, now).await? {
+            return Ok(Err(error));
+        }
+        let handing = Handing {
+            account: &self.account,
+            stage,
+            now,
+        };
+        let mut conn = self.store.read().await?;
+        build(&mut conn, &self.vault, record, handing).await
+    }
+
+    /// Sees to it that the run's stack has a salt.
+    async fn salted(
+        &self,
+        record: &RunRecord,
+        now: UnixMillis,
+    ) -> Result<Result<(), PayloadError>, StoreError> {
+        let stack = &record.run.stack;
+        let mut conn = self.store.read().await?;
+        if stack_salts::find(&mut conn, stack).await?.is_some() {
+            return Ok(Ok(()));
+        }
+        drop(conn);
+        let purpose = stack_salts::sealing_purpose(stack);
+        let sealed = match self.vault.seal(&purpose, random_text().expose().as_bytes()) {
+            Ok(sealed) => sealed,
+            Err(source) => {
+                let stack = stack.clone();
+                return Ok(Err(PayloadError::Salt { stack, source }));
+            }
+        };
+        let mut tx = self.store.begin().await?;
+        stack_salts::keep(&mut tx, stack, &sealed, now).await?;
+        self.store.commit(tx).await?;
+        Ok(Ok(()))
+    }
+}
