@@ -3,26 +3,31 @@
 //! `select!` only collects; each event is handled by a synchronous function, so that nothing is cancelled
 //! half-way.
 
+mod granting;
 mod stopping;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gantry_protocol::control::run::{Gate, GrantAnswer};
-use gantry_protocol::socket::{FromLauncher, Phase, StateOp, WorkerEnd};
+use gantry_policy::Verdict;
+use gantry_protocol::control::run::Gate;
+use gantry_protocol::socket::{StateOp, WorkerEnd};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
+
+use granting::Question;
 
 use super::course::{Course, Step};
 use super::disk::{DiskLimits, DiskWatch};
+use super::gates::OpenedRun;
 use super::outcome::EndedByUs;
 use super::reporter::{Reported, Reporter};
 use super::states::{Carried, carry};
 use super::timer::Timer;
 use super::{Halt, Job};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
-use crate::journal::{GrantRecord, Progress, SessionRecord, Started};
+use crate::journal::{Progress, SessionRecord, Started};
 use crate::link::{Event, Link};
 use crate::quiet::Quiet;
 use crate::report::Chain;
@@ -45,6 +50,7 @@ type Channel<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
 
 pub(super) struct Attendance<'a> {
     job: &'a mut Job,
+    run: &'a OpenedRun,
     container: ContainerId,
     link: Link,
     facts: SpoolReader,
@@ -55,6 +61,7 @@ pub(super) struct Attendance<'a> {
     disk: DiskWatch,
     states: HashSet<u64>,
     carried: Channel<(u64, Carried)>,
+    verdicts: Channel<(Question, Verdict)>,
     kill_at: Option<Instant>,
     ended_by_us: Option<EndedByUs>,
     lost: Option<CallError>,
@@ -62,7 +69,7 @@ pub(super) struct Attendance<'a> {
 
 impl<'a> Attendance<'a> {
     pub(super) fn new(
-        job: &'a mut Job,
+        (job, run): (&'a mut Job, &'a OpenedRun),
         container: ContainerId,
         link: Link,
         facts: SpoolReader,
@@ -81,6 +88,7 @@ impl<'a> Attendance<'a> {
         let disk = DiskWatch::start(engine, container.clone(), &dirs, limits);
         Self {
             job,
+            run,
             container,
             link,
             facts,
@@ -91,6 +99,7 @@ impl<'a> Attendance<'a> {
             disk,
             states: HashSet::new(),
             carried: mpsc::unbounded_channel(),
+            verdicts: mpsc::unbounded_channel(),
             kill_at: None,
             ended_by_us: None,
             lost: None,
@@ -152,6 +161,9 @@ impl<'a> Attendance<'a> {
                 Some(event) = self.link.events.recv() => self.on_event(event)?,
                 Some(report) = self.reporter.reports.recv() => self.on_report(report)?,
                 Some((id, carried)) = self.carried.1.recv() => self.on_carried(id, carried),
+                Some((question, verdict)) = self.verdicts.1.recv() => {
+                    self.on_verdict(question, verdict)?;
+                }
                 Some(over) = self.disk.over.recv() => self.on_disk(over),
                 Ok(()) = self.job.stop.changed() => self.on_stop(),
                 () = kill => self.kill().await,
@@ -230,37 +242,6 @@ impl<'a> Attendance<'a> {
         }
     }
 
-    fn ask(&mut self, phase: Phase) -> Result<(), Halt> {
-        if self.stopping() {
-            let reason = "the run is being stopped".to_owned();
-            self.link
-                .handle
-                .decide(phase, FromLauncher::Deny { phase, reason });
-            return Ok(());
-        }
-        match self.course.on_ask(phase) {
-            Ok(Some(Step::Grant {
-                section,
-                phase,
-                plan,
-            })) => {
-                self.record(GrantRecord {
-                    phase,
-                    section,
-                    granted: false,
-                })?;
-                self.take(Some(Step::Grant {
-                    section,
-                    phase,
-                    plan,
-                }));
-            }
-            Ok(_) => {}
-            Err(violation) => self.distrust(&violation.to_string()),
-        }
-        Ok(())
-    }
-
     fn on_report(&mut self, report: Reported) -> Result<(), Halt> {
         match report {
             Reported::Known { section } => self.job.shipper.open(section),
@@ -272,46 +253,6 @@ impl<'a> Attendance<'a> {
             Reported::Refused(error) => self.refused(error),
         }
         Ok(())
-    }
-
-    /// The server's durable word is in; ours goes to the journal before the worker hears it.
-    fn answer(&mut self, section: u32, phase: Phase, answer: GrantAnswer) -> Result<(), Halt> {
-        let decision = match answer {
-            GrantAnswer::Granted { .. } => {
-                self.record(GrantRecord {
-                    phase,
-                    section,
-                    granted: true,
-                })?;
-                self.course.granted(phase);
-                info!(?phase, "granted");
-                FromLauncher::Grant { phase }
-            }
-            GrantAnswer::Park => FromLauncher::Park { phase },
-            GrantAnswer::Denied { reason } => FromLauncher::Deny { phase, reason },
-        };
-        self.link.handle.decide(phase, decision);
-        Ok(())
-    }
-
-    /// After a restart: what was granted is said again. What was only asked for the worker asks again, and
-    /// the server answers the same attempt and section the same.
-    fn repeat_grants(&mut self) {
-        for grant in self.started.grants.iter().filter(|grant| grant.granted) {
-            let phase = grant.phase;
-            self.course.granted(phase);
-            self.link
-                .handle
-                .decide(phase, FromLauncher::Grant { phase });
-        }
-    }
-
-    fn record(&mut self, record: GrantRecord) -> Result<(), Halt> {
-        self.started
-            .grants
-            .retain(|grant| grant.phase != record.phase);
-        self.started.grants.push(record);
-        self.journal()
     }
 
     fn journal(&mut self) -> Result<(), Halt> {

@@ -3,6 +3,8 @@
 //! [`accept`] runs when a message arrives and journals the lease; [`reopen`] runs when work on it begins,
 //! which may be in a later process.
 
+use std::sync::Arc;
+
 use gantry_protocol::control::envelope::{self, EnvelopeError, Expected, VerifiedEnvelope};
 use gantry_protocol::control::inbox::SealedRun;
 use gantry_protocol::control::run::Lease;
@@ -15,12 +17,17 @@ use crate::report::Chain;
 /// A payload that came in a verified envelope. Nothing else makes one.
 #[derive(Debug)]
 pub(crate) struct OpenedRun {
-    payload: RunPayload,
+    payload: Arc<RunPayload>,
 }
 
 impl OpenedRun {
     pub(crate) fn payload(&self) -> &RunPayload {
         &self.payload
+    }
+
+    /// For what outlives a borrow.
+    pub(crate) fn shared(&self) -> Arc<RunPayload> {
+        Arc::clone(&self.payload)
     }
 }
 
@@ -63,7 +70,9 @@ pub fn accept(host: &Host, sealed: SealedRun, now: i64) -> Result<Accepted, Jour
 pub(crate) fn reopen(host: &Host, entry: &Entry) -> Result<OpenedRun, String> {
     let opened = verify(host, &entry.sealed, None).and_then(|run| run.open(&host.pool_key));
     match opened {
-        Ok(payload) => Ok(OpenedRun { payload }),
+        Ok(payload) => Ok(OpenedRun {
+            payload: Arc::new(payload),
+        }),
         Err(error) => Err(Chain(&error).to_string()),
     }
 }

@@ -106,6 +106,7 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop, trace: LeaseTrace) -> 
         shipper,
         ticket: None,
         recipe: None,
+        rights: None,
         trace,
     };
     let ended = match job.entry.progress.clone() {

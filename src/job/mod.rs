@@ -5,6 +5,7 @@
 //! Never: a container before its journal entry, a grant before the server's durable answer, a directory
 //! removed before its content was told or stored.
 
+mod admission;
 mod apply;
 mod attend;
 mod begin;
@@ -56,7 +57,7 @@ use crate::network::Networks;
 use crate::policy::InitPolicy;
 use crate::session::{CallError, Session};
 use crate::ship::Shipper;
-use crate::signature::Signatures;
+use crate::signature::{Rights, Signatures};
 use crate::source::Fetcher;
 use crate::stdout::StandardOutput;
 use crate::telemetry::{LeaseTrace, Traces};
@@ -209,6 +210,8 @@ pub(crate) struct Job {
     ticket: Option<Ticket>,
     /// What the container was made from.
     recipe: Option<Recipe>,
+    /// What it may be granted, once it was admitted.
+    rights: Option<Rights>,
     /// What is told of it to a collector.
     trace: LeaseTrace,
 }

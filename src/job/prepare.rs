@@ -9,8 +9,9 @@ use gantry_protocol::control::run::{Gate, RunResult};
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::payload::Stage;
 use gantry_protocol::socket::WorkOrder;
-use tracing::info;
+use tracing::{info, warn};
 
+use super::admission::AdmittedImage;
 use super::apply;
 use super::attend::Attendance;
 use super::begin::Vessel;
@@ -24,7 +25,7 @@ use super::worker_binary::Worker;
 use super::{Halt, Job, StopReason, container_of};
 use crate::container::protected_targets;
 use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineError, ErrorKind};
-use crate::image::PulledImage;
+use crate::image::{PulledImage, ResolvedImage};
 use crate::journal::{SessionRecord, Started};
 use crate::link::{self, Expect};
 use crate::report::Chain;
@@ -78,6 +79,12 @@ impl Job {
         };
         let link = self.listen(&dirs, expect)?;
         let facts = self.spool(&dirs, &link)?;
+        // A run that is not signed for any more goes on, and is granted nothing.
+        let admitted = self.attestation(&run);
+        let admitted = admitted.and_then(|plan| self.signed(&run, plan.as_ref()));
+        if let Err(Halt::Refused(_, why)) = admitted {
+            warn!(%why, "an adopted run will be granted nothing");
+        }
         self.attend(&run, container, link, facts, started).await
     }
 
@@ -91,31 +98,31 @@ impl Job {
         started: Started,
     ) -> Result<RunResult, Halt> {
         let course = Course::new(run.payload().run_type, run.payload().stage);
-        let attendance = Attendance::new(self, container.clone(), link, facts, course, started);
+        let job = (&mut *self, run);
+        let attendance = Attendance::new(job, container.clone(), link, facts, course, started);
         let seen = attendance.until_end().await?;
         self.conclude(run, &container, seen).await
     }
 
     pub(super) async fn place(&mut self, run: &OpenedRun, laps: &mut Laps) -> Result<Placed, Halt> {
         let payload = run.payload();
-        let attestation = match payload.stage {
-            Stage::Start => None,
-            Stage::Apply => {
-                let key = self.host.pool_key.public();
-                let attested = apply::attested(payload, &key);
-                Some(attested.map_err(|error| refused(Gate::Workspace, &error))?)
-            }
-        };
-        let image = self.image(run, attestation.as_ref()).await?;
+        let attestation = self.attestation(run)?;
+        let image = self.resolve(run, attestation.as_ref()).await?;
         laps.lap("image");
         self.check_stop()?;
         let worker = self.worker().await?;
         laps.lap("worker");
+        let admitted = self.admit(run, image, &worker, attestation.as_ref());
+        let admitted = admitted.await?;
+        laps.lap("admission");
+        let image = self.pull(admitted).await?;
+        laps.lap("pull");
         let tool = self.tool(payload, attestation.as_ref()).await?;
         laps.lap("tool");
         let started = Started {
             image: image.by_digest(),
             worker: worker.digest,
+            worker_version: worker.version.to_string(),
             tool: tool.as_ref().map(|(tool, _)| tool.digest),
             session: None,
             grants: Vec::new(),
@@ -133,12 +140,25 @@ impl Job {
         })
     }
 
+    /// Of an apply: what the launcher that planned signed for.
+    fn attestation(&self, run: &OpenedRun) -> Result<Option<WorkspaceAttestation>, Halt> {
+        match run.payload().stage {
+            Stage::Start => Ok(None),
+            Stage::Apply => {
+                let attested = apply::attested(run.payload(), &self.host.pool_key.public());
+                Ok(Some(
+                    attested.map_err(|error| refused(Gate::Workspace, &error))?,
+                ))
+            }
+        }
+    }
+
     /// The image gate. An apply runs in exactly the image that planned.
-    async fn image(
+    async fn resolve(
         &self,
         run: &OpenedRun,
         attestation: Option<&WorkspaceAttestation>,
-    ) -> Result<PulledImage, Halt> {
+    ) -> Result<ResolvedImage, Halt> {
         let asked = attestation.map(|attestation| attestation.image.as_str());
         let asked = asked
             .or(run.payload().image.as_deref())
@@ -158,8 +178,13 @@ impl Job {
             resolved.reference(),
             resolved.digest()
         ));
+        Ok(resolved)
+    }
+
+    async fn pull(&self, admitted: AdmittedImage) -> Result<PulledImage, Halt> {
+        let (images, narrator) = (&self.host.images, self.shipper.narrator());
         let mut say = |line| narrator.say(line);
-        let pulled = images.pull(resolved, PULL, &mut say).await;
+        let pulled = images.pull(admitted.into_inner(), PULL, &mut say).await;
         let pulled = pulled.map_err(|error| refused(Gate::Pull, &error))?;
         let volumes = pulled.check_volumes(&protected_targets());
         volumes.map_err(|error| refused(Gate::Pull, &error))?;

@@ -56,6 +56,9 @@ pub struct Started {
     pub image: String,
     /// Digest of the worker executable.
     pub worker: Digest,
+    /// Its version; empty in entries of launchers that did not write it.
+    #[serde(default)]
+    pub worker_version: String,
     /// Digest of the tool's executable, where this host brought it.
     #[serde(default)]
     pub tool: Option<Digest>,

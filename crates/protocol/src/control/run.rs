@@ -139,6 +139,8 @@ pub enum Gate {
     Envelope,
     /// Reference, allowlist, digest.
     Image,
+    /// Whether somebody signed for the run, where that is required.
+    Signature,
     /// Local admission policy.
     Policy,
     /// Pull and platform.

@@ -101,6 +101,7 @@ fn gate_name(gate: Gate) -> &'static str {
     match gate {
         Gate::Envelope => "envelope",
         Gate::Image => "image",
+        Gate::Signature => "signature",
         Gate::Policy => "policy",
         Gate::Pull => "pull",
         Gate::Workspace => "workspace",
