@@ -4,6 +4,8 @@
 //! [`Verdict`]. Never: a run allowed because the policy could not answer, a secret in the document or in a sample.
 
 mod document;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -114,7 +114,7 @@ impl Manage {
             created_at: now,
             updated_at: now,
         };
-        check(&policy)?;
+        self.check_policy(&policy).await?;
         let mut tx = self.app.store.begin().await?;
         self.check_space(&mut tx, &policy.space).await?;
         policies::insert(&mut tx, &policy).await?;
@@ -130,6 +130,8 @@ impl Manage {
     ) -> Result<Policy, OperationError> {
         let mut tx = self.app.store.begin().await?;
         let old = policies::get(&mut tx, &id.parse()?).await?;
+        // The text is read without holding the writer.
+        drop(tx);
         let policy = Policy {
             name: change.name.unwrap_or(old.name),
             description: change.description.or(old.description),
@@ -138,10 +140,18 @@ impl Manage {
             updated_at: UnixMillis::now(),
             ..old
         };
-        check(&policy)?;
+        self.check_policy(&policy).await?;
+        let mut tx = self.app.store.begin().await?;
         policies::update(&mut tx, &policy).await?;
         self.done(tx, "policy.update", &policy.id).await?;
         Ok(policy)
+    }
+
+    async fn check_policy(&self, policy: &Policy) -> Result<(), OperationError> {
+        check(policy)?;
+        let judge = &self.app.judge;
+        let id = policy.id.as_str();
+        Ok(judge.check(policy.kind, id, &policy.body).await?)
     }
 
     /// Deletes a policy, wherever it is attached.
@@ -209,7 +219,5 @@ fn check(policy: &Policy) -> Result<(), OperationError> {
             "a policy of type INITIALIZATION (it stands in a file of the launcher's host)",
         ));
     }
-    gantry_policy::Policy::compile(policy.kind, policy.id.as_str(), &policy.body)
-        .map_err(crate::policies::JudgeError::from)?;
     Ok(())
 }

@@ -77,10 +77,20 @@ impl Judge {
         body: &str,
         input: &Value,
     ) -> Result<Evaluation, JudgeError> {
-        let policy = gantry_policy::Policy::compile(kind, name, body)?;
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
+        let policy = self.sandbox.compile(kind, name, body).await?;
         Ok(self.sandbox.evaluate(&policy, input).await?)
+    }
+
+    /// Whether a text is a policy of this kind. Read in a child: some texts keep the reader busy for long.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check(&self, kind: PolicyKind, name: &str, body: &str) -> Result<(), JudgeError> {
+        let _turn = self.turns.acquire().await;
+        self.sandbox.compile(kind, name, body).await?;
+        Ok(())
     }
 
     /// What each of these policies says about an input; each evaluation is kept as a sample.
