@@ -263,6 +263,7 @@ mod tests {
         entry.progress = Progress::Started(Started {
             image: "image".into(),
             worker: Digest::of(b"worker"),
+            worker_version: "0.1.0".into(),
             tool: None,
             session,
             grants: vec![grant],
