@@ -54,6 +54,7 @@ data! {
     RunConfirm { run_confirm: NewRun }
     RunDiscard { run_discard: NewRun }
     RunCancel { run_cancel: NewRun }
+    RunReview { run_review: OnlyId }
     RunRetry { run_retry: NewRun }
     RunStop { run_stop: NewRun }
     Policies { policies: Vec<Policy> }

@@ -115,6 +115,11 @@ operations! {
     /// Takes back a run that has not started.
     RUN_CANCEL: model::RunCancel = "runCancel"
         "mutation($stack: ID!, $run: ID!) { runCancel(stack: $stack, run: $run) { id state } }";
+    /// A reviewer's word about a run.
+    RUN_REVIEW: model::RunReview = "runReview"
+        "mutation($stack: ID!, $run: ID, $decision: RunReviewDecision!, $note: String) {
+           runReview(stack: $stack, run: $run, decision: $decision, note: $note) { id }
+         }";
     /// Makes a run again.
     RUN_RETRY: model::RunRetry = "runRetry"
         "mutation($stack: ID!, $run: ID!) { runRetry(stack: $stack, run: $run) { id state } }";

@@ -15,7 +15,7 @@ pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, 
 pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
     ConfigArgs, ConfirmArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
-    StackCommand, StopArgs, TaskArgs, ToolArg,
+    ReviewArgs, StackCommand, StopArgs, TaskArgs, ToolArg,
 };
 
 /// Gantry's command line: pools, stacks, deployments and their logs.

@@ -26,6 +26,10 @@ pub enum StackCommand {
     Task(Box<TaskArgs>),
     /// Accepts a plan: the run goes on to apply it
     Confirm(Box<ConfirmArgs>),
+    /// Approves a run that waits for reviews
+    Approve(ReviewArgs),
+    /// Rejects a run that waits for reviews
+    Reject(ReviewArgs),
     /// Refuses a plan: the run ends
     Discard(DecideArgs),
     /// Starts a run like one that failed, was stopped, canceled or discarded
@@ -221,6 +225,22 @@ pub struct ConfirmArgs {
     pub decide: DecideArgs,
     #[command(flatten)]
     pub signer: SignerArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ReviewArgs {
+    /// The stack's id
+    #[arg(long, value_name = "ID")]
+    pub id: String,
+    /// The run's id; the run that holds the stack otherwise
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Text to keep with the run
+    #[arg(long, value_name = "TEXT", value_parser = run_metadata)]
+    pub run_metadata: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::{
-    ConfirmArgs, DecideArgs, DeployArgs, LogsArgs, PreviewArgs, SignerArgs, StopArgs, TaskArgs,
+    ConfirmArgs, DecideArgs, DeployArgs, LogsArgs, PreviewArgs, ReviewArgs, SignerArgs, StopArgs,
+    TaskArgs,
 };
 use crate::client::Api;
 use crate::context::Context;
@@ -103,6 +104,17 @@ pub async fn retry(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> 
         .await?;
     let at_decision = args.tail.then_some(AtDecision::Leave);
     started(context, &api, &args.id, made.run_retry, at_decision).await
+}
+
+pub async fn review(context: &Context, args: ReviewArgs, decision: &str) -> anyhow::Result<Exit> {
+    let note = args.note.unwrap_or_default();
+    let vars = json!({ "stack": args.id, "run": args.run, "decision": decision, "note": note });
+    let metadata = args.run_metadata.as_deref();
+    let api = context.api()?;
+    let made = api.call_with(&ops::RUN_REVIEW, vars, metadata).await?;
+    let review = made.run_review;
+    context.printer.note(&format!("reviewed, as {}", review.id));
+    Ok(Exit::Done)
 }
 
 pub async fn task(context: &Context, args: TaskArgs) -> anyhow::Result<Exit> {

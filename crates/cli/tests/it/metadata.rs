@@ -44,6 +44,18 @@ async fn every_command_about_a_run_carries_the_text() {
             assert_eq!(last.vars["run"], "R0", "{command}");
         }
     }
+    fake.on("runReview", |_, _| {
+        Answer::Data(json!({ "runReview": { "id": "V1" } }))
+    });
+    for (command, decision) in [("approve", "APPROVE"), ("reject", "REJECT")] {
+        let words = ["stack", command, "--id", "net", "--run-metadata", "seen"];
+        let done = fake.gantry(&words).await;
+        assert_eq!(done.code, 0, "{command}: {done:?}");
+        let last = fake.asked("runReview").pop().unwrap();
+        assert_eq!(last.metadata.as_deref(), Some("seen"));
+        let expected = json!({ "stack": "net", "run": null, "decision": decision, "note": "" });
+        assert_eq!(last.vars, expected);
+    }
     let kinds: Vec<_> = fake
         .asked("runTrigger")
         .iter()

@@ -19,5 +19,5 @@ mod invariants;
 pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
 pub use machine::{IllegalTransition, is_leased};
 pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
-pub use policy::{Attached, NoPolicyId, PolicyId, attaches_itself};
-pub use run::{Approval, Contact, Run, StateVersion, Step, Stop, TaskInit, Transition};
+pub use policy::{Attached, NoPolicyId, PolicyId, attaches_itself, names_stacks};
+pub use run::{Approval, Contact, Gate, Run, StateVersion, Step, Stop, TaskInit, Transition};

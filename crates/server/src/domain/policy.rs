@@ -62,6 +62,11 @@ pub enum Attached {
     ByLabel,
 }
 
+/// Whether a policy's label attaches it to anything.
+pub fn names_stacks(label: &str) -> bool {
+    label.starts_with(AUTOATTACH)
+}
+
 /// Whether a policy with these labels is about a stack with those.
 pub fn attaches_itself(policy: &[String], stack: &[String]) -> bool {
     let wanted = policy

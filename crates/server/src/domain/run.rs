@@ -63,6 +63,15 @@ pub enum TaskInit {
     Skip,
 }
 
+/// Whether an approval policy keeps a run in `QUEUED`, whatever the stack's lock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Gate {
+    /// None does.
+    Open,
+    /// The policies have not approved yet.
+    Closed,
+}
+
 /// Whether a person asked for a stop that the launcher has not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {

@@ -13,6 +13,7 @@ mod mutation;
 mod policy;
 mod pool;
 mod query;
+mod review;
 mod run;
 mod search;
 mod stack;

@@ -9,8 +9,10 @@ use super::commit::Commit;
 use super::context::{look, operate};
 use super::document::RunDocument;
 use super::enums::{RunState, RunType};
+use super::review::RunReviewRecord;
 use crate::domain::{StateVersion, is_leased};
 use crate::logstore::LogPage;
+use crate::store::reviews;
 use crate::store::runs::{self, RunRecord, TransitionRow};
 
 pub(super) struct Run(pub(super) RunRecord);
@@ -145,6 +147,18 @@ impl Run {
     /// Whether `runRetry` would make another one like it.
     async fn can_retry(&self) -> bool {
         self.0.run.can_be_retried()
+    }
+
+    /// Whether approval policies have a say before it goes on.
+    async fn needs_approval(&self, ctx: &Context<'_>) -> Result<bool, Error> {
+        Ok(look(ctx)?.needs_approval(&self.0).await?)
+    }
+
+    /// What reviewers said, oldest first.
+    async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<RunReviewRecord>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let rows = reviews::list(&mut conn, self.0.run.id).await?;
+        Ok(rows.into_iter().map(RunReviewRecord::from).collect())
     }
 
     /// How often the run was handed to a launcher.

@@ -71,6 +71,28 @@ pub enum OperationError {
         /// The stack.
         stack: String,
     },
+    /// Approval policies keep it.
+    #[error("run `{run}` is not approved by {by}: it waits for reviews")]
+    NotApproved {
+        /// The run.
+        run: RunId,
+        /// The policies, as words.
+        by: String,
+    },
+    /// It waits for nobody's word.
+    #[error("run `{run}` is {state}: it waits for no review")]
+    NotReviewed {
+        /// The run.
+        run: RunId,
+        /// Its state.
+        state: RunState,
+    },
+    /// No run was named and none is there.
+    #[error("no run holds stack `{stack}`: name one to review")]
+    NoBlocker {
+        /// The stack.
+        stack: String,
+    },
     /// A text is not a policy's id.
     #[error(transparent)]
     PolicyId(#[from] NoPolicyId),
@@ -163,6 +185,9 @@ impl OperationError {
             | Self::Commit(_)
             | Self::NotRetried { .. }
             | Self::Policy(_)
+            | Self::NotApproved { .. }
+            | Self::NotReviewed { .. }
+            | Self::NoBlocker { .. }
             | Self::PolicyId(_)
             | Self::NotAttached { .. }
             | Self::Input { .. }

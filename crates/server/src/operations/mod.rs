@@ -13,6 +13,7 @@ mod manage;
 mod operate;
 mod policies;
 mod retry;
+mod review;
 mod trigger;
 mod workers;
 

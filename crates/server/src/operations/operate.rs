@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use gantry_protocol::{RunId, StackId};
+use gantry_protocol::{RunId, RunState, StackId};
 
 use super::OperationError;
 use crate::app::App;
@@ -82,13 +82,12 @@ impl Operate {
     ) -> Result<RunRecord, OperationError> {
         let stack: StackId = stack.parse()?;
         let run: RunId = run.parse()?;
-        if let Some(note) = note.filter(|note| note.len() > NOTE_LIMIT) {
-            return Err(OperationError::input(
-                "note",
-                note,
-                "expected at most 4 KiB",
-            ));
-        }
+        check_note(note)?;
+        // Asked before the transaction: it may take seconds.
+        let opinion = match event {
+            RunEvent::Confirm if self.waits(&stack, run).await? => Some(self.approved(run).await?),
+            _ => None,
+        };
         let mut tx = self.app.store.begin().await?;
         let before = runs::get(&mut tx, run).await?;
         if before.run.stack != stack {
@@ -97,6 +96,11 @@ impl Operate {
         }
         if event == RunEvent::Confirm {
             self.check_holder(&stacks::get(&mut tx, &stack).await?)?;
+        }
+        if let Some(opinion) = opinion
+            && !opinion.still_holds(&mut tx).await?
+        {
+            return Err(StoreError::Raced { run }.into());
         }
         let by = self.principal.actor();
         if let Some(entry) = metadata {
@@ -114,6 +118,15 @@ impl Operate {
         Ok(applied.record)
     }
 
+    /// Whether a run of the stack waits for a confirm; the state machine has the words for those that don't.
+    async fn waits(&self, stack: &StackId, run: RunId) -> Result<bool, StoreError> {
+        let found = runs::find(&mut *self.app.store.read().await?, run).await?;
+        let waits = |record: RunRecord| {
+            record.run.stack == *stack && record.run.state == RunState::Unconfirmed
+        };
+        Ok(found.is_some_and(waits))
+    }
+
     pub(super) async fn record(
         &self,
         tx: &mut Tx,
@@ -127,5 +140,15 @@ impl Operate {
             detail: serde_json::json!({ "key": self.principal.id() }),
         };
         audit::record(&self.app.store, tx, deed).await
+    }
+}
+
+pub(super) fn check_note(note: Option<&str>) -> Result<(), OperationError> {
+    match note {
+        Some(note) if note.len() > NOTE_LIMIT => {
+            let rule = "expected at most 4 KiB";
+            Err(OperationError::input("note", note, rule))
+        }
+        _ => Ok(()),
     }
 }

@@ -3,16 +3,17 @@
 //! Takes inputs, compiles what is to decide, gives what was made. Never: a policy stored that does not compile.
 
 use gantry_policy::PolicyKind;
-use gantry_protocol::StackId;
+use gantry_protocol::{RunState, StackId};
 use serde_json::Value;
 
 use super::manage::check_name;
 use super::{Look, Manage, Operate, OperationError};
 use crate::clock::UnixMillis;
 use crate::domain::stack::{ROOT_SPACE, slug};
-use crate::domain::{Attached, PolicyId};
+use crate::domain::{Attached, Gate, PolicyId, names_stacks};
 use crate::policies::shown;
 use crate::store::policies::{self, Policy, Sample};
+use crate::store::runs::RunRecord;
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, Tx};
 
@@ -71,6 +72,21 @@ impl Look {
         stack: &Stack,
     ) -> Result<Vec<(Policy, Attached)>, StoreError> {
         policies::attached(&mut *self.read().await?, stack).await
+    }
+
+    /// Whether approval policies have a say before a run goes on from where it waits.
+    pub async fn needs_approval(&self, record: &RunRecord) -> Result<bool, StoreError> {
+        let waits = match record.run.state {
+            RunState::Queued => record.gate == Gate::Closed,
+            RunState::Unconfirmed | RunState::PendingReview => true,
+            _ => false,
+        };
+        let mut conn = self.read().await?;
+        let Some(stack) = stacks::find(&mut conn, &record.run.stack).await? else {
+            return Ok(false);
+        };
+        let asked = policies::about(&mut conn, &stack, PolicyKind::Approval).await?;
+        Ok(waits && !asked.is_empty())
     }
 
     /// The evaluations that are kept of a policy, newest first.
@@ -168,6 +184,7 @@ impl Manage {
         let stack: StackId = stack.parse()?;
         let mut tx = self.app.store.begin().await?;
         let policy = policies::get(&mut tx, &id.parse()?).await?;
+        check_decides(&policy)?;
         stacks::get(&mut tx, &stack).await?;
         policies::attach(&mut tx, &policy.id, &stack, UnixMillis::now()).await?;
         self.done(tx, "policy.attach", &policy.id).await?;
@@ -197,7 +214,11 @@ impl Manage {
     ) -> Result<(), OperationError> {
         self.record(&mut tx, action, format!("policy:{policy}"))
             .await?;
-        Ok(self.app.store.commit(tx).await?)
+        self.app.store.commit(tx).await?;
+        // Whoever waited for an approval may wait no more.
+        let judge = self.app.judge.clone();
+        tokio::spawn(async move { judge.settle_waiting().await });
+        Ok(())
     }
 }
 
@@ -219,5 +240,18 @@ fn check(policy: &Policy) -> Result<(), OperationError> {
             "a policy of type INITIALIZATION (it stands in a file of the launcher's host)",
         ));
     }
+    if policy.labels.iter().any(|label| names_stacks(label)) {
+        check_decides(policy)?;
+    }
     Ok(())
+}
+
+/// A plan policy that is attached and never asked would let everything through.
+fn check_decides(policy: &Policy) -> Result<(), OperationError> {
+    match policy.kind {
+        PolicyKind::Plan => Err(OperationError::Unsupported(
+            "attaching a policy of type PLAN (launchers do not send plans yet; `policySimulate` tries one)",
+        )),
+        PolicyKind::Approval | PolicyKind::Push | PolicyKind::Initialization => Ok(()),
+    }
 }

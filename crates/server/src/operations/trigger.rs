@@ -3,14 +3,16 @@
 //! Takes a stack and a wish, gives a queued run whose commit and settings are fixed. Never: a run of a commit
 //! that nobody named and no branch points at.
 
+use gantry_policy::PolicyKind;
 use gantry_protocol::{RunId, RunType, StackId};
 
 use super::{Operate, OperationError};
 use crate::clock::UnixMillis;
 use crate::domain::stack::StateKeeper;
-use crate::domain::{MetadataEntry, Run, TaskInit};
+use crate::domain::{Gate, MetadataEntry, Run, TaskInit};
 use crate::error::chain;
 use crate::store::commit::{Commit, TrackedCommit};
+use crate::store::policies;
 use crate::store::runs::{self, NewRun, RunRecord, RunSettings};
 use crate::store::stacks::{self, Stack};
 use crate::vcs_probe::is_full_hash;
@@ -212,16 +214,21 @@ impl Operate {
                 .into_iter()
                 .collect(),
             settings: settings_of(stack),
+            gate: Gate::Open,
         })
     }
 
-    pub(super) async fn create(&self, new: NewRun) -> Result<RunRecord, OperationError> {
+    pub(super) async fn create(&self, mut new: NewRun) -> Result<RunRecord, OperationError> {
         let at = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
         // The stack may have been deleted or taken while its host was asked for the branch.
         let stack = stacks::get(&mut tx, &new.run.stack).await?;
         if new.run.run_type.takes_stack_lock() {
             self.check_holder(&stack)?;
+        }
+        let asked = policies::about(&mut tx, &stack, PolicyKind::Approval).await?;
+        if !asked.is_empty() {
+            new.gate = Gate::Closed;
         }
         let record = runs::create(&mut tx, &new, &self.principal.actor(), at).await?;
         if record.run.run_type == RunType::Tracked {
@@ -234,7 +241,7 @@ impl Operate {
         }
         self.record(&mut tx, "run.create", new.run.id).await?;
         self.app.store.commit(tx).await?;
-        Ok(record)
+        Ok(self.ask_approval(record).await?)
     }
 }
 

@@ -4,11 +4,16 @@
 //! happen: an evaluation inside a write transaction (it may take seconds), or one without an answer that
 //! somebody takes for a yes.
 
+mod approval;
+mod input;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_policy::{CompileError, EvalError, Evaluation, Limits, PolicyKind, Sandbox, User};
 use serde_json::{Map, Value};
+
+pub use approval::{Decision, Opinion, named};
 
 use crate::clock::UnixMillis;
 use crate::error::chain;

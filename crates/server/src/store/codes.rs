@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::domain::stack::StateKeeper;
-use crate::domain::{Approval, Contact, Stop, TaskInit};
+use crate::domain::{Approval, Contact, Gate, Review, Stop, TaskInit};
 
 /// A value that is stored as one of a few names.
 pub(super) trait Code: Copy + PartialEq + Sized + 'static {
@@ -69,6 +69,18 @@ impl Code for ToolKind {
         (Self::Terraform, "TERRAFORM"),
         (Self::OpenTofu, "OPEN_TOFU"),
     ];
+}
+
+impl Code for Gate {
+    const COLUMN: &'static str = "gate";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Open, "OPEN"), (Self::Closed, "CLOSED")];
+}
+
+impl Code for Review {
+    const COLUMN: &'static str = "decision";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Approve, "APPROVE"), (Self::Reject, "REJECT")];
 }
 
 impl Code for PolicyKind {

@@ -16,6 +16,7 @@ pub mod leases;
 pub mod logs;
 pub mod policies;
 pub mod pools;
+pub mod reviews;
 pub mod runs;
 pub mod server_keys;
 pub mod spaces;

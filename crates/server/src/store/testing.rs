@@ -73,6 +73,7 @@ impl World {
             command: None,
             metadata: Vec::new(),
             settings: sample_run_settings(),
+            gate: crate::domain::Gate::Open,
         };
         let mut tx = self.store.begin().await.unwrap();
         let record = runs::create(&mut tx, &new, &ann(), UnixMillis::now())

@@ -72,6 +72,9 @@ impl Loop {
 
 /// Starts the loops of this server.
 pub fn start(app: &Arc<App>) -> Vec<Loop> {
+    // Whoever waited for an approval when the server ended was not asked about since.
+    let judge = app.judge.clone();
+    tokio::spawn(async move { judge.settle_waiting().await });
     let shared = Arc::clone(app);
     let upkeep = Loop::start("database upkeep", UPKEEP, app.stopping.clone(), move || {
         let app = Arc::clone(&shared);

@@ -1,9 +1,12 @@
 //! The permission to change the world: once, durable, and only while people agree.
 
+use gantry_policy::PolicyKind;
 use gantry_protocol::control::ProblemCode;
 use gantry_protocol::control::run::{GrantAnswer, Lease, Outcome};
 use gantry_protocol::{RunState, RunType};
+use gantry_server::clock::UnixMillis;
 use gantry_server::domain::{Approval, RunEvent};
+use gantry_server::store::policies::{self, Policy};
 
 use crate::client::{Client, code, ended};
 use crate::world::World;
@@ -92,6 +95,37 @@ async fn autodeploy_switched_off_meanwhile_parks() {
     let lease = client.lease(&world).await;
     let granted = client.grant(lease, 1, RunState::Applying).await.unwrap();
     assert!(matches!(granted, GrantAnswer::Granted { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn autodeploy_parks_where_an_approval_policy_has_a_say() {
+    let world = World::new().await;
+    world.set_approval(Approval::Automatic).await;
+    let client = world.launcher().await;
+    let lease = planned(&world, &client, Approval::Automatic).await;
+    let policy = Policy {
+        id: "two-eyes".parse().unwrap(),
+        name: "two eyes".to_owned(),
+        description: None,
+        kind: PolicyKind::Approval,
+        body: "package spacelift\napprove := true\n".to_owned(),
+        labels: vec!["autoattach:eu".to_owned()],
+        space: "root".to_owned(),
+        created_at: UnixMillis::now(),
+        updated_at: UnixMillis::now(),
+    };
+    let store = &world.control.store;
+    let mut tx = store.begin().await.unwrap();
+    policies::insert(&mut tx, &policy).await.unwrap();
+    store.commit(tx).await.unwrap();
+    assert_eq!(
+        client.grant(lease, 3, RunState::Applying).await.unwrap(),
+        GrantAnswer::Park
+    );
+    assert_eq!(
+        client.park(&world, lease).await.state,
+        RunState::Unconfirmed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

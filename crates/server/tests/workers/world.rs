@@ -226,6 +226,7 @@ impl World {
                 hooks: settings.hooks.clone(),
                 managed_state: true,
             },
+            gate: gantry_server::domain::Gate::Open,
         };
         runs::create(&mut tx, &new, &ann(), UnixMillis::now())
             .await

@@ -5,6 +5,7 @@ use async_graphql::{Context, Error, ID, Object};
 use crate::graphql::context::{metadata, operate, task_init};
 use crate::graphql::enums::{ForceApplyMode, RunType};
 use crate::graphql::inputs::RuntimeConfigInput;
+use crate::graphql::review::{RunReview, RunReviewDecision};
 use crate::graphql::run::Run;
 use crate::operations::{OperationError, TaskRequest, TriggerRequest};
 
@@ -77,6 +78,26 @@ impl RunMutation {
         Ok(Run(operate(ctx)?
             .retry(&stack, &run, metadata(ctx))
             .await?))
+    }
+
+    /// Approves or rejects a run that waits; without a run, the one that holds the stack's lock. What follows is up to
+    /// the stack's approval policies.
+    async fn run_review(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        run: Option<ID>,
+        decision: RunReviewDecision,
+        note: Option<String>,
+    ) -> Result<RunReview, Error> {
+        let said = (decision.into(), note.as_deref());
+        let run = run.as_ref().map(|id| id.as_str());
+        let id = operate(ctx)?
+            .review(&stack, run, said, metadata(ctx))
+            .await?;
+        Ok(RunReview {
+            id: id.to_string().into(),
+        })
     }
 
     /// Takes back a run that no launcher has.

@@ -9,7 +9,7 @@ use gantry_protocol::{PoolId, RunId, RunState, StackId};
 use super::read::{get, unfinished};
 use super::record::{RunRecord, RunSettings};
 use crate::clock::UnixMillis;
-use crate::domain::{Actor, MetadataEntry, Run, RunEvent, StateVersion, Step, lock};
+use crate::domain::{Actor, Gate, MetadataEntry, Run, RunEvent, StateVersion, Step, lock};
 use crate::store::codes::{Code, to_json};
 use crate::store::commit::Commit;
 use crate::store::{StoreError, Tx};
@@ -33,6 +33,8 @@ pub struct NewRun {
     pub metadata: Vec<String>,
     /// The stack's settings of this moment.
     pub settings: RunSettings,
+    /// Whether an approval policy is asked before it may leave `QUEUED`.
+    pub gate: Gate,
 }
 
 impl NewRun {
@@ -81,6 +83,16 @@ pub async fn create(
     get(tx, new.run.id).await
 }
 
+/// Lets a run that approval policies kept in `QUEUED` go on as soon as the stack's lock lets it.
+pub async fn open_gate(tx: &mut Tx, run: &Run, at: UnixMillis) -> Result<(), StoreError> {
+    sqlx::query("UPDATE runs SET gate = 'OPEN' WHERE id = $1")
+        .bind(run.id.to_string())
+        .execute(&mut **tx)
+        .await?;
+    hand_over(tx, &run.stack, at).await?;
+    Ok(())
+}
+
 /// Applies an event to a run: row, history and hand-over of the stack's lock, all or nothing.
 pub async fn apply(
     tx: &mut Tx,
@@ -117,7 +129,8 @@ async fn hand_over(tx: &mut Tx, stack: &StackId, at: UnixMillis) -> Result<Vec<R
     let runs: Vec<Run> = unfinished(tx, stack)
         .await?
         .into_iter()
-        .map(|r| r.run)
+        .filter(|record| record.gate == Gate::Open || record.run.state != RunState::Queued)
+        .map(|record| record.run)
         .collect();
     let next = lock::unblockable(&runs);
     for run in runs.iter().filter(|run| next.contains(&run.id)) {
@@ -131,10 +144,10 @@ async fn hand_over(tx: &mut Tx, stack: &StackId, at: UnixMillis) -> Result<Vec<R
 async fn insert(tx: &mut Tx, new: &NewRun, at: UnixMillis) -> Result<(), StoreError> {
     let sql = "INSERT INTO runs (id, stack_id, pool_id, run_type, state, state_version, attempt,
                  contact, approval, task_init, stop, stop_note, holds_lock, title, commit_info,
-                 triggered_by, command, metadata, settings, image, plan, note, created_at,
+                 triggered_by, command, metadata, settings, image, plan, note, gate, created_at,
                  entered_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16,
-                 $17, $18, NULL, NULL, NULL, $19, $19)";
+                 $17, $18, NULL, NULL, NULL, $19, $20, $20)";
     let run = &new.run;
     sqlx::query(sql)
         .bind(run.id.to_string())
@@ -155,6 +168,7 @@ async fn insert(tx: &mut Tx, new: &NewRun, at: UnixMillis) -> Result<(), StoreEr
         .bind(&new.command)
         .bind(to_json(&new.metadata))
         .bind(to_json(&new.settings))
+        .bind(new.gate.code())
         .bind(at.0)
         .execute(&mut **tx)
         .await?;

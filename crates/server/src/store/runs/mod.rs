@@ -11,7 +11,9 @@ mod record;
 mod tests;
 
 pub use change::{
-    Applied, NewRun, add_metadata, add_note, apply, create, record_image, record_plan,
+    Applied, NewRun, add_metadata, add_note, apply, create, open_gate, record_image, record_plan,
 };
-pub use read::{Listing, find, get, history, latest, list, lock_holder, pending, unfinished};
+pub use read::{
+    Listing, behind_gate, find, get, history, latest, list, lock_holder, pending, unfinished,
+};
 pub use record::{RunRecord, RunSettings, TransitionRow};

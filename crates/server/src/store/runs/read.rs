@@ -6,6 +6,7 @@ use gantry_protocol::{PoolId, RunId, RunType, StackId};
 
 use super::record::{HistoryRow, Row};
 use super::{RunRecord, TransitionRow};
+use crate::store::codes::parse;
 use crate::store::{Conn, StoreError};
 
 /// Which runs of a stack a list shows.
@@ -93,6 +94,13 @@ pub async fn lock_holder(
         .fetch_optional(conn)
         .await?;
     row.map(RunRecord::try_from).transpose()
+}
+
+/// The runs that an approval policy keeps in `QUEUED`, oldest first.
+pub async fn behind_gate(conn: &mut Conn) -> Result<Vec<RunId>, StoreError> {
+    let sql = "SELECT id FROM runs WHERE gate = 'CLOSED' AND state = 'QUEUED' ORDER BY id";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    rows.iter().map(|(id,)| parse("run id", id)).collect()
 }
 
 /// A stack's runs that have not ended, oldest first.

@@ -8,7 +8,7 @@ use gantry_protocol::{Attempt, PoolId, RunState};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Approval, Contact, Run, StateVersion, Stop, TaskInit};
+use crate::domain::{Approval, Contact, Gate, Run, StateVersion, Stop, TaskInit};
 use crate::store::StoreError;
 use crate::store::codes::{Code, from_json, parse, unreadable};
 use crate::store::commit::Commit;
@@ -40,6 +40,8 @@ pub struct RunRecord {
     pub note: Option<String>,
     /// What the person who asked for a stop said.
     pub stop_note: Option<String>,
+    /// Whether an approval policy keeps it in `QUEUED`.
+    pub gate: Gate,
     /// When it was made.
     pub created_at: UnixMillis,
     /// When it entered its state.
@@ -109,6 +111,7 @@ pub(super) struct Row {
     image: Option<String>,
     plan: Option<String>,
     note: Option<String>,
+    gate: String,
     created_at: i64,
     entered_at: i64,
 }
@@ -147,6 +150,7 @@ impl TryFrom<Row> for RunRecord {
             plan: row.plan.map(|text| from_json("plan", &text)).transpose()?,
             note: row.note,
             stop_note: row.stop_note,
+            gate: Gate::decode(&row.gate)?,
             created_at: UnixMillis(row.created_at),
             entered_at: UnixMillis(row.entered_at),
         })

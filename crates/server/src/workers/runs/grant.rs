@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use gantry_policy::PolicyKind;
 use gantry_protocol::control::run::{GrantAnswer, GrantRequest};
 use gantry_protocol::{Attempt, RunId, RunState, RunType};
 
@@ -18,7 +19,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Approval, GrantedPhase, IllegalTransition, Run, RunEvent, Stop};
 use crate::store::runs::RunRecord;
 use crate::store::stacks::{self, Stack};
-use crate::store::{StoreError, runs};
+use crate::store::{StoreError, policies, runs};
 use crate::workers::control::Control;
 use crate::workers::problem::Refusal;
 use crate::workers::session::Speaker;
@@ -43,7 +44,13 @@ pub(in crate::workers) async fn grant(
     held = held.current()?;
     held.alive(&mut tx, now).await?;
     let stack = stacks::find(&mut tx, &held.record.run.stack).await?;
-    if let Some(answer) = withheld(&held.record, stack.as_ref()) {
+    let asked = match &stack {
+        Some(stack) => !policies::about(&mut tx, stack, PolicyKind::Approval)
+            .await?
+            .is_empty(),
+        None => false,
+    };
+    if let Some(answer) = withheld(&held.record, stack.as_ref(), asked) {
         control.store.commit(tx).await?;
         return Ok(Json(answer));
     }
@@ -74,7 +81,7 @@ fn phase(state: RunState) -> Result<GrantedPhase, Refusal> {
 }
 
 /// What keeps a run from its phase beyond the state machine's own rules.
-fn withheld(record: &RunRecord, stack: Option<&Stack>) -> Option<GrantAnswer> {
+fn withheld(record: &RunRecord, stack: Option<&Stack>, asked: bool) -> Option<GrantAnswer> {
     let run = &record.run;
     if run.stop == Stop::Asked {
         let reason = "a person asked to stop the run".to_owned();
@@ -84,17 +91,19 @@ fn withheld(record: &RunRecord, stack: Option<&Stack>) -> Option<GrantAnswer> {
         let reason = format!("stack {} was deleted", run.stack);
         return Some(GrantAnswer::Denied { reason });
     };
-    waits_for_person(run, stack).then_some(GrantAnswer::Park)
+    waits_for_person(run, stack, asked).then_some(GrantAnswer::Park)
 }
 
-/// Straight from its plan a run goes on only while autodeploy is on and no person holds the stack. Once a
+/// Straight from its plan a run goes on only while autodeploy is on, no person holds the stack and no approval
+/// policy has to be asked. Once a
 /// person confirmed, neither matters any more.
-fn waits_for_person(run: &Run, stack: &Stack) -> bool {
+fn waits_for_person(run: &Run, stack: &Stack, asked: bool) -> bool {
     let decided = matches!(run.run_type, RunType::Tracked | RunType::Destroy);
     let unattended = run.state == RunState::Planning && decided;
     let may = run.approval == Approval::Automatic
         && stack.settings.approval == Approval::Automatic
-        && stack.locked_by.is_none();
+        && stack.locked_by.is_none()
+        && !asked;
     unattended && !may
 }
 
@@ -146,10 +155,12 @@ mod tests {
             stack.settings.approval = stack_approval;
             stack.locked_by = locked.map(str::to_owned);
             assert_eq!(
-                waits_for_person(&run, &stack),
+                waits_for_person(&run, &stack, false),
                 waits,
                 "{state} {run_type} {locked:?}"
             );
+            let decided = matches!(run_type, Tracked | Destroy) && state == Planning;
+            assert_eq!(waits_for_person(&run, &stack, true), waits || decided);
         }
     }
 }
