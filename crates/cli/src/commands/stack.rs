@@ -28,7 +28,6 @@ pub async fn run(context: &Context, command: StackCommand) -> anyhow::Result<Exi
         StackCommand::Preview(args) => stack_runs::preview(context, *args).await,
         StackCommand::Task(args) => stack_runs::task(context, *args).await,
         StackCommand::Confirm(args) => stack_runs::confirm(context, *args).await,
-        StackCommand::Preview(args) => stack_runs::preview(context, args).await,
         StackCommand::Approve(args) => stack_runs::review(context, args, "APPROVE").await,
         StackCommand::Reject(args) => stack_runs::review(context, args, "REJECT").await,
         StackCommand::Discard(args) => stack_runs::discard(context, args).await,

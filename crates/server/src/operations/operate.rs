@@ -100,6 +100,9 @@ impl Operate {
         if let Some(opinion) = opinion
             && !opinion.still_holds(&mut tx).await?
         {
+            // The state machine has better words where somebody else was faster.
+            let refused = before.run.apply_by(&event, &self.principal.actor());
+            refused.map_err(StoreError::from)?;
             return Err(StoreError::Raced { run }.into());
         }
         let by = self.principal.actor();

@@ -53,6 +53,7 @@ impl NewRun {
             plan: None,
             note: None,
             stop_note: None,
+            gate: self.gate,
             created_at: at,
             entered_at: at,
         }
