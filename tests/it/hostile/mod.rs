@@ -7,6 +7,8 @@
 mod envelopes;
 mod lies;
 mod scene;
+mod signed;
+mod signing;
 mod table;
 mod unsigned;
 mod workers;

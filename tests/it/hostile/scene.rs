@@ -60,7 +60,9 @@ pub(super) struct Sent {
     /// What is executed leaves marks that begin so.
     pub(super) mark: String,
     /// How much the launcher had logged before.
-    pub(super) logged: usize,
+    logged: usize,
+    /// How many marks there were before.
+    before: usize,
 }
 
 /// What came of an attack.
@@ -106,18 +108,39 @@ impl Scene {
     /// When one of them went otherwise than expected.
     pub(super) fn play(&self, title: &str, attacks: &[Attack]) {
         let sent = attacks.iter().enumerate().map(|(at, attack)| {
-            let (mark, logged) = (format!("m{at}"), self.launcher.log().len());
-            let lease = (attack.play)(self, &mark);
-            Sent {
-                name: attack.name,
-                expect: attack.expect,
-                lease,
-                mark,
-                logged,
-            }
+            let mark = format!("m{at}");
+            let play = || (attack.play)(self, &mark);
+            self.sending(attack.name, attack.expect, &mark, play)
         });
         let sent: Vec<_> = sent.collect();
         self.judge_all(title, &sent);
+    }
+
+    /// Sends something, and notes what there was before.
+    pub(super) fn sending(
+        &self,
+        name: &'static str,
+        expect: Expect,
+        mark: &str,
+        send: impl FnOnce() -> Lease,
+    ) -> Sent {
+        let (logged, before) = (self.launcher.log().len(), self.executed(mark).0);
+        Sent {
+            name,
+            expect,
+            lease: send(),
+            mark: mark.to_owned(),
+            logged,
+            before,
+        }
+    }
+
+    /// How many marks of this name there are, and which.
+    fn executed(&self, mark: &str) -> (usize, Vec<String>) {
+        // Marks are `NAME.phase`.
+        let marks = self.world.marks(&format!("{mark}."));
+        let times = marks.iter().map(|name| self.world.marked(name)).sum();
+        (times, marks)
     }
 
     /// Waits for what was sent to come to its end, prints the table.
@@ -138,6 +161,7 @@ impl Scene {
             ref mark,
             lease,
             logged,
+            before,
         } = *sent;
         let (found, fits) = match expect {
             Expect::Dropped(words) => self.dropped(words, logged),
@@ -152,11 +176,9 @@ impl Scene {
                 (told(&result), result.outcome == Outcome::Succeeded)
             }
         };
-        let (marks, told) = (
-            self.world.marks(mark_prefix(mark).as_str()),
-            self.server().told(lease),
-        );
-        let times: usize = marks.iter().map(|name| self.world.marked(name)).sum();
+        let told = self.server().told(lease);
+        let (times, marks) = self.executed(mark);
+        let times = times - before;
         let due = usize::from(matches!(expect, Expect::Executed));
         let began = told.phases.len() + told.grants.len() > 0;
         let problem = match () {
@@ -188,11 +210,6 @@ impl Scene {
         let found = line.map_or("otherwise dropped", |_| "dropped");
         (format!("{found}: {words}"), line.is_some())
     }
-}
-
-/// Marks are `NAME` or `NAME.phase`.
-fn mark_prefix(mark: &str) -> String {
-    format!("{mark}.")
 }
 
 fn told(result: &RunResult) -> String {

@@ -7,83 +7,107 @@ use gantry_protocol::payload::{MountedFile, RunPayload, ToolKind};
 use gantry_protocol::{Attempt, Secret};
 use gantry_test_support::hostile::{apply_of, lease_of, secret};
 
-use super::scene::{Expect, Scene, Sent};
+use super::scene::{Expect, Scene};
 
 /// Something of a payload that is not as it was wanted.
-struct Change {
+pub(super) struct Change {
+    pub(super) name: &'static str,
+    /// What a refusal calls the part.
+    pub(super) part: &'static str,
+    pub(super) make: fn(&Scene, &mut RunPayload),
+}
+
+const fn change(
     name: &'static str,
+    part: &'static str,
     make: fn(&Scene, &mut RunPayload),
+) -> Change {
+    Change { name, part, make }
 }
 
-const fn change(name: &'static str, make: fn(&Scene, &mut RunPayload)) -> Change {
-    Change { name, make }
-}
-
-const OF_TASKS: &[Change] = &[
-    change("another command", |_, run| {
+pub(super) const OF_TASKS: &[Change] = &[
+    change("another command", "`command`", |_, run| {
         run.command = run.command.take().map(|command| format!("{command}; true"));
     }),
-    change("another hook", |_, run| {
+    change("another hook", "`hooks.before_perform`", |_, run| {
         run.hooks.before_perform = run.command.replace("true".to_owned()).into_iter().collect();
     }),
-    change("another image", |s, run| {
+    change("another image", "`image`", |s, run| {
         run.image = Some(s.world.images().busybox.digest.clone())
     }),
-    change("another value of a variable", |_, run| {
+    change("another value of a variable", "`environment`", |_, run| {
         run.environment = vec![secret("WANTED", "something else")];
     }),
-    change("one variable more", |_, run| {
+    change("one variable more", "`environment`", |_, run| {
         run.environment
             .push(secret("LD_PRELOAD", "/mnt/workspace/x"))
     }),
-    change("a file", |_, run| {
+    change("a file", "`files`", |_, run| {
         run.files.push(MountedFile {
             path: "source/terraform.rc".to_owned(),
             content: Secret::new("AA=="),
             secret: false,
         });
     }),
-    change("another commit", |s, run| {
+    change("another commit", "`commit`", |s, run| {
         run.source.commit = s
             .world
             .repo()
             .commit(&[("more.tf", "locals { more = 1 }\n")]);
     }),
-    change("another directory of the code", |_, run| {
-        run.source.project_root = ".".to_owned()
+    change(
+        "another directory of the code",
+        "`project_root`",
+        |_, run| run.source.project_root = ".".to_owned(),
+    ),
+    change("another tool", "`tool`", |_, run| {
+        run.tool.kind = ToolKind::OpenTofu
     }),
-    change("another tool", |_, run| run.tool.kind = ToolKind::OpenTofu),
-    change("the name of another stack", |_, run| {
+    change("the name of another stack", "`stack`", |_, run| {
         run.stack = "another".parse().unwrap()
     }),
-    change("another space", |_, run| run.space = "elsewhere".to_owned()),
-    change("another person", |_, run| {
+    change("another space", "`space`", |_, run| {
+        run.space = "elsewhere".to_owned()
+    }),
+    change("another person", "`triggered_by`", |_, run| {
         run.triggered_by = "somebody-else".to_owned()
     }),
-    change("other labels", |_, run| {
+    change("other labels", "`labels`", |_, run| {
         run.labels = vec!["approved".to_owned()]
     }),
-    change("state that the server keeps", |_, run| {
-        run.managed_state = true
-    }),
+    change(
+        "state that the server keeps",
+        "`managed_state`",
+        |_, run| run.managed_state = true,
+    ),
 ];
 
 /// Of a plan that was reviewed, at its apply.
-const OF_APPLIES: &[Change] = &[
-    change("an apply that nobody confirmed", |_, _| {}),
-    change("the same apply again", |_, _| {}),
-    change("another hook at the apply", |_, run| {
-        let hooks = &mut run.hooks.before_apply;
-        hooks.push("true".to_owned());
-    }),
-    change("another value of a variable at the apply", |_, run| {
-        run.environment = vec![secret("WANTED", "something else")];
-    }),
+pub(super) const OF_APPLIES: &[Change] = &[
+    change(
+        "another hook at the apply",
+        "`hooks.before_apply`",
+        |_, run| {
+            let hooks = &mut run.hooks.before_apply;
+            hooks.push("true".to_owned());
+        },
+    ),
+    change(
+        "another value of a variable at the apply",
+        "`environment`",
+        |_, run| {
+            run.environment = vec![secret("WANTED", "something else")];
+        },
+    ),
 ];
 
-fn wanted(payload: RunPayload) -> RunPayload {
+/// A value that a run is given to keep to itself.
+pub(super) const WANTED: &str = "what-was-wanted-is-secret";
+
+/// A payload as somebody wanted it.
+pub(super) fn wanted(payload: RunPayload) -> RunPayload {
     RunPayload {
-        environment: vec![secret("WANTED", "what was wanted")],
+        environment: vec![secret("WANTED", WANTED)],
         ..payload
     }
 }
@@ -95,15 +119,8 @@ fn without_signatures_a_server_decides_what_is_executed() {
     scene.offer(&planned);
     let mut sent = Vec::new();
     let mut send = |name, mark: String, run: &RunPayload| {
-        let logged = scene.launcher.log().len();
-        let lease = scene.offer(run);
-        sent.push(Sent {
-            name,
-            expect: Expect::Executed,
-            lease,
-            mark,
-            logged,
-        });
+        let send = || scene.offer(run);
+        sent.push(scene.sending(name, Expect::Executed, &mark, send));
     };
     for (at, change) in OF_TASKS.iter().enumerate() {
         let mark = format!("task{at}");
@@ -113,7 +130,13 @@ fn without_signatures_a_server_decides_what_is_executed() {
     }
     scene.server().wait_result(lease_of(&planned));
     let packed = scene.server().told(lease_of(&planned)).packed.unwrap();
-    for (at, change) in OF_APPLIES.iter().enumerate() {
+    let again = ["an apply that nobody confirmed", "the same apply again"];
+    let again = again.map(|name| Change {
+        name,
+        part: "",
+        make: |_, _| {},
+    });
+    for (at, change) in again.iter().chain(OF_APPLIES).enumerate() {
         let mark = format!("apply{at}");
         let mut run = RunPayload {
             attempt: Attempt(2 + u32::try_from(at).unwrap()),

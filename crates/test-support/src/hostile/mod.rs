@@ -7,12 +7,14 @@
 mod book;
 mod keys;
 mod payloads;
+mod signer;
 mod wire;
 mod world;
 
 pub use book::{Lies, OfferedWorker, Packed, Told};
 pub use keys::Keys;
 pub use payloads::{apply_of, lease_of, secret};
+pub use signer::Signer;
 pub use world::HostileWorld;
 
 use std::net::TcpListener;
@@ -175,7 +177,8 @@ impl Hostile {
     pub fn wait_result(&self, lease: Lease) -> RunResult {
         let what = format!("the result of run {}, attempt {}", lease.run, lease.attempt);
         wait_for(&what, LONG, || {
-            let told = self.told(lease);
+            let book = self.shared.book();
+            let told = book.told(lease).ok_or("nothing was told")?;
             let result = told.results.first().cloned();
             result.ok_or_else(|| format!("{:?} {:?}\n{}", told.phases, told.grants, told.log()))
         })
