@@ -28,6 +28,8 @@ mod timeouts;
 mod runtimes;
 mod two_launchers;
 
+use gantry_test_support::{Exit, LauncherBuilder, SHORT};
+
 /// Code that needs no provider: one resource and one output.
 const CODE: &str = r#"
 variable "greeting" { default = "hello" }
@@ -52,4 +54,16 @@ fn waiting(name: &str) -> String {
     format!(
         "touch /mnt/workspace/in-{name}; until [ -e /mnt/workspace/go-{name} ]; do sleep 0.1; done"
     )
+}
+
+/// A launcher that must not start: it ends as one whose configuration is wrong, with one line, which this gives.
+fn refuses_to_start(launcher: LauncherBuilder) -> String {
+    let mut launcher = launcher.spawn();
+    let ended = launcher.wait_exit(SHORT);
+    let log = launcher.log();
+    assert_eq!(ended, Exit::Code(64), "{log}");
+    let errors = log.lines().filter(|line| line.contains("\"ERROR\""));
+    let errors: Vec<_> = errors.collect();
+    assert_eq!(errors.len(), 1, "one line: {log}");
+    errors[0].to_owned()
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use gantry_test_support::{Exit, Launcher, Run, SHORT, World};
+use gantry_test_support::{Launcher, Run, World};
 use serde_json::Value;
 
-use super::CODE;
+use super::{CODE, refuses_to_start};
 
 const POLICY: &str = "SPACELIFT_LAUNCHER_RUN_INITIALIZATION_POLICY";
 
@@ -198,13 +198,7 @@ fn a_policy_that_is_none_stops_the_launcher_with_one_line() {
     ];
     for (at, (path, said)) in cases.iter().enumerate() {
         let builder = world.launcher(&format!("bad-{at}"));
-        let mut launcher = builder.env(POLICY, path).spawn();
-        let ended = launcher.wait_exit(SHORT);
-        let log = launcher.log();
-        assert_eq!(ended, Exit::Code(64), "{log}");
-        let errors = log.lines().filter(|line| line.contains("\"ERROR\""));
-        let errors: Vec<_> = errors.collect();
-        assert_eq!(errors.len(), 1, "one line: {log}");
-        assert!(errors[0].contains(said), "`{said}`: {}", errors[0]);
+        let error = refuses_to_start(builder.env(POLICY, path));
+        assert!(error.contains(said), "`{said}`: {error}");
     }
 }
