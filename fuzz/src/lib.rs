@@ -4,10 +4,12 @@
 //! `tests/it/fuzz.rs` runs them over `corpus`. Never: a file outside a directory of the call's own, the network.
 
 mod policies;
+mod signatures;
 
 use std::path::Path;
 
 pub use policies::{jwt, policy, policy_input};
+pub use signatures::signature;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,13 +31,14 @@ use gantry_protocol::socket::{Frame, FromLauncher, FromWorker, HandedTo};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("reference", reference),
     ("duration", go_duration),
     ("mounts", mounts),
     ("frame", frame),
     ("spool", spool),
     ("envelope", envelope),
+    ("signature", signature),
     ("mask", mask),
     ("tar", tar),
     ("docker_config", docker_config),

@@ -1,0 +1,4 @@
+//! `signature` of `src/lib.rs` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gantry_fuzz::signature(data));
