@@ -405,6 +405,7 @@ async fn a_deployment_and_a_task_carry_their_signature() {
     assert_eq!(fake.gantry(&task).await.code, 0);
     launcher(&trust, &performed, &entry_of(&fake.asked("taskCreate")));
 
+    serves(&fake, &deployed);
     // Two entries, or a confirm that nobody looked at: refused before anything happens.
     let both = fake
         .gantry(&[&deploy[..], &["--run-metadata", "x"]].concat())

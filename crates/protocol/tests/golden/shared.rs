@@ -49,6 +49,7 @@ fn control_names() -> Vec<Golden> {
             "control-1/names-gate",
             Envelope,
             Image,
+            Signature,
             Policy,
             Pull,
             Workspace,
