@@ -180,7 +180,10 @@ impl Supervisor {
 
     async fn on_heard(&mut self, heard: Heard) {
         match heard {
-            Heard::Answer => self.pulse.send_modify(|pulse| pulse.answered = true),
+            Heard::Answer => {
+                info!("ready for runs");
+                self.pulse.send_modify(|pulse| pulse.answered = true);
+            }
             Heard::Message(message) => self.on_message(*message).await,
         }
     }

@@ -16,6 +16,8 @@ fn a_cloned_data_directory_is_noticed() {
     copy_tree(original.data_dir(), &clone_dir);
     // The clone takes over, as a restart would: the original ends and touches nothing.
     let mut clone = world.launcher("c").data_dir(&clone_dir).start();
+    // Only a process that the server has heard of since it took over lives, and can be copied.
+    clone.wait_logged("ready for runs");
     assert_eq!(original.wait_exit(SHORT), FENCED, "{}", original.log());
     assert_eq!(
         world.api().workers().unwrap().len(),

@@ -118,13 +118,11 @@ pub struct SignArgs {
 
 fn life(text: &str) -> Result<Life, String> {
     let rule = "expected a number and `s`, `m` or `h`, such as 30m";
-    let (number, unit) = text.split_at(text.len() - usize::from(!text.is_empty()));
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(rule.to_owned()),
-    };
+    let units = [('s', 1), ('m', 60), ('h', 3600)];
+    let found = units
+        .iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(*unit)?, *seconds)));
+    let (number, unit): (&str, u64) = found.ok_or(rule)?;
     let number: u64 = number.parse().map_err(|_| rule.to_owned())?;
     let seconds = number.saturating_mul(unit);
     let longest = gantry_protocol::signature::LONGEST_LIFE.unsigned_abs();
