@@ -19,7 +19,7 @@ use super::worker_binary::Worker;
 use super::{Halt, Host, Job};
 use crate::image::ResolvedImage;
 use crate::journal::Started;
-use crate::policy::Facts;
+use crate::policy::{Facts, InitPolicy};
 use crate::signature::Admission;
 
 /// The image of a run that this host lets happen. Nothing but [`Job::admit`] makes one.
@@ -33,7 +33,7 @@ impl AdmittedImage {
 
 /// One question for the host's policy, with all that it is about.
 pub(super) struct Asked {
-    host: Arc<Host>,
+    policy: Arc<InitPolicy>,
     payload: Arc<RunPayload>,
     phase: Phase,
     image: String,
@@ -43,22 +43,35 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// About a run that is to be started; nothing where the host has no policy.
+    fn first(host: &Host, run: &OpenedRun, image: &ResolvedImage, worker: &Worker) -> Option<Self> {
+        Some(Self {
+            policy: host.init_policy.clone()?,
+            payload: run.shared(),
+            phase: first(run.payload()),
+            image: image.reference().to_string(),
+            image_digest: image.digest().to_string(),
+            worker_version: worker.version.to_string(),
+            worker: worker.digest,
+        })
+    }
+
     /// About a run that is attended; nothing where the host has no policy.
-    pub(super) fn adopted(
-        job: &Job,
+    pub(super) fn again(
+        host: &Host,
         run: &OpenedRun,
         started: &Started,
         phase: Phase,
     ) -> Option<Self> {
-        job.host.init_policy.as_ref()?;
+        let policy = host.init_policy.clone()?;
         let (name, digest) = started
             .image
             .split_once('@')
             .unwrap_or((&started.image, ""));
         let asked = run.payload().image.as_deref();
-        let asked = asked.or(job.host.default_image.as_deref());
+        let asked = asked.or(host.default_image.as_deref());
         Some(Self {
-            host: Arc::clone(&job.host),
+            policy,
             payload: run.shared(),
             phase,
             image: asked.unwrap_or(name).to_owned(),
@@ -68,11 +81,8 @@ impl Asked {
         })
     }
 
-    /// What the policy says; everything may happen where there is none.
+    /// What the policy says.
     pub(super) async fn evaluate(&self) -> Verdict {
-        let Some(policy) = &self.host.init_policy else {
-            return Verdict::Allowed;
-        };
         let facts = Facts {
             payload: &self.payload,
             phase: self.phase,
@@ -81,7 +91,7 @@ impl Asked {
             worker_version: &self.worker_version,
             worker_digest: self.worker,
         };
-        policy.evaluate(&facts).await
+        self.policy.evaluate(&facts).await
     }
 }
 
@@ -95,15 +105,8 @@ impl Job {
         plan: Option<&WorkspaceAttestation>,
     ) -> Result<AdmittedImage, Halt> {
         self.signed(run, plan)?;
-        let payload = run.payload();
-        let asked = Asked {
-            host: Arc::clone(&self.host),
-            payload: run.shared(),
-            phase: first(payload),
-            image: image.reference().to_string(),
-            image_digest: image.digest().to_string(),
-            worker_version: worker.version.to_string(),
-            worker: worker.digest,
+        let Some(asked) = Asked::first(&self.host, run, &image, worker) else {
+            return Ok(AdmittedImage(image));
         };
         match self.unless_stopped(asked.evaluate()).await? {
             Verdict::Allowed => Ok(AdmittedImage(image)),

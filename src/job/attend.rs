@@ -16,9 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use granting::Question;
-
-use super::course::{Course, Step};
+use super::course::{Course, Question, Step};
 use super::disk::{DiskLimits, DiskWatch};
 use super::gates::OpenedRun;
 use super::outcome::EndedByUs;
@@ -238,7 +236,7 @@ impl<'a> Attendance<'a> {
             None => {}
             Some(Step::Close { section, end }) => self.job.shipper.close(section, Some(end)),
             Some(Step::Open { section }) => self.job.shipper.open(section),
-            Some(step @ (Step::Enter { .. } | Step::Grant { .. })) => self.reporter.report(step),
+            Some(step @ (Step::Enter { .. } | Step::Grant(_))) => self.reporter.report(step),
         }
     }
 

@@ -33,14 +33,18 @@ pub(super) enum Step {
         end: u64,
     },
     /// Ask the server for a grant.
-    Grant {
-        /// The section that the phase will have.
-        section: u32,
-        /// The phase.
-        phase: Phase,
-        /// The plan, where one was made.
-        plan: Option<PlanSummary>,
-    },
+    Grant(Question),
+}
+
+/// A worker's question for a phase that changes the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    /// The section that the phase will have.
+    pub(super) section: u32,
+    /// The phase.
+    pub(super) phase: Phase,
+    /// The plan, where one was made.
+    pub(super) plan: Option<PlanSummary>,
 }
 
 /// A claim that an honest worker can't make.
@@ -109,7 +113,7 @@ impl Course {
     ///
     /// # Errors
     /// [`Violation`].
-    pub(super) fn on_ask(&mut self, phase: Phase) -> Result<Option<Step>, Violation> {
+    pub(super) fn on_ask(&mut self, phase: Phase) -> Result<Option<Question>, Violation> {
         if !phase.state().needs_grant() || !self.allowed.contains(&phase) {
             return violation(format!("asks for {phase:?}, which this run does not have"));
         }
@@ -127,7 +131,7 @@ impl Course {
         }
         let section = self.section + 1;
         self.asked.insert(phase, Asked::Pending);
-        Ok(Some(Step::Grant {
+        Ok(Some(Question {
             section,
             phase,
             plan: self.plan.clone(),
@@ -261,7 +265,7 @@ mod tests {
         let asked = course.on_ask(Phase::Apply).unwrap();
         assert!(matches!(
             asked,
-            Some(Step::Grant {
+            Some(Question {
                 section: 3,
                 phase: Phase::Apply,
                 plan: Some(_)

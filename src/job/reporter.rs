@@ -7,7 +7,7 @@ use gantry_protocol::socket::Phase;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::course::Step;
+use super::course::{Question, Step};
 use crate::session::{CallError, Session};
 
 /// What came back.
@@ -88,11 +88,12 @@ async fn report(session: &Session, lease: Lease, step: Step) -> Option<Reported>
                 .await
                 .map(|_| Reported::Known { section })
         }
-        Step::Grant {
-            section,
-            phase,
-            plan,
-        } => {
+        Step::Grant(question) => {
+            let Question {
+                section,
+                phase,
+                plan,
+            } = question;
             let request = GrantRequest {
                 section,
                 state: phase.state(),

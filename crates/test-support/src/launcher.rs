@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::docker::Docker;
 use crate::process::{Exit, Process};
 use crate::programs::Program;
 use crate::wait::{SHORT, wait_for};
@@ -21,12 +22,46 @@ const RUN_ID: u32 = 1983;
 /// A launcher to be.
 #[derive(Debug)]
 pub struct LauncherBuilder {
-    pub(crate) data: PathBuf,
-    pub(crate) log: PathBuf,
-    pub(crate) env: BTreeMap<String, String>,
+    data: PathBuf,
+    log: PathBuf,
+    env: BTreeMap<String, String>,
+}
+
+/// What every launcher of a world is told.
+pub(crate) struct Basics {
+    pub(crate) token: String,
+    /// As `SPACELIFT_POOL_PRIVATE_KEY` has it.
+    pub(crate) pool_key: String,
+    /// The default runner image.
+    pub(crate) image: String,
+    /// The public key that workers are signed for with.
+    pub(crate) release_key: String,
+    /// The one registry that images may come from.
+    pub(crate) registry: String,
 }
 
 impl LauncherBuilder {
+    /// One whose data directory and log lie in a world's directory, beside its repositories.
+    pub(crate) fn new(world: &Path, name: &str, basics: Basics) -> Self {
+        let repos = world.join("repos").display().to_string();
+        let set = [
+            ("SPACELIFT_TOKEN", basics.token),
+            ("SPACELIFT_POOL_PRIVATE_KEY", basics.pool_key),
+            ("SPACELIFT_DEFAULT_RUNNER_IMAGE", basics.image),
+            ("GANTRY_WORKER_TRUST_KEYS", basics.release_key),
+            ("GANTRY_ALLOWED_REGISTRIES", basics.registry),
+            ("GANTRY_SOURCE_FILE_PREFIXES", repos),
+            ("GANTRY_LOG", "info".to_owned()),
+        ];
+        let mut env: BTreeMap<_, _> = set.map(|(name, value)| (name.to_owned(), value)).into();
+        env.extend(Docker::host().map(|host| ("DOCKER_HOST".to_owned(), host.to_owned())));
+        Self {
+            data: world.join(name),
+            log: world.join(format!("{name}.log")),
+            env,
+        }
+    }
+
     /// Sets a variable; an empty value takes it away.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());

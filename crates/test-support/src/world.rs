@@ -3,7 +3,6 @@
 //! Takes nothing but a working host, gives a system of real processes. On the way out it fails the test if a
 //! container or a run directory was left over. Never: anything outside its own directory.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use crate::api::Api;
 use crate::cli::Cli;
 use crate::docker::Docker;
 use crate::images::Images;
-use crate::launcher::LauncherBuilder;
+use crate::launcher::{Basics, LauncherBuilder};
 use crate::pool::Pool;
 use crate::process::tail;
 use crate::registry::Registry;
@@ -172,28 +171,14 @@ impl World {
 
     /// A launcher of this world's pool, with a data directory of that name.
     pub fn launcher(&self, name: &str) -> LauncherBuilder {
-        let set = [
-            ("SPACELIFT_TOKEN", self.pool.token.clone()),
-            ("SPACELIFT_POOL_PRIVATE_KEY", self.pool.key_base64()),
-            (
-                "SPACELIFT_DEFAULT_RUNNER_IMAGE",
-                self.images().busybox.tag.clone(),
-            ),
-            ("GANTRY_WORKER_TRUST_KEYS", self.server().release_key()),
-            ("GANTRY_ALLOWED_REGISTRIES", self.registry().to_owned()),
-            (
-                "GANTRY_SOURCE_FILE_PREFIXES",
-                self.dir().join("repos").display().to_string(),
-            ),
-            ("GANTRY_LOG", "info".to_owned()),
-        ];
-        let mut env: BTreeMap<_, _> = set.map(|(name, value)| (name.to_owned(), value)).into();
-        env.extend(Docker::host().map(|host| ("DOCKER_HOST".to_owned(), host.to_owned())));
-        LauncherBuilder {
-            data: self.dir().join(name),
-            log: self.dir().join(format!("{name}.log")),
-            env,
-        }
+        let basics = Basics {
+            token: self.pool.token.clone(),
+            pool_key: self.pool.key_base64(),
+            image: self.images().busybox.tag.clone(),
+            release_key: self.server().release_key(),
+            registry: self.registry().to_owned(),
+        };
+        LauncherBuilder::new(self.dir(), name, basics)
     }
 
     /// Containers of this world's launchers, ended ones too.

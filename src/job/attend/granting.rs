@@ -7,22 +7,15 @@ use gantry_policy::Verdict;
 use gantry_protocol::control::run::GrantAnswer;
 use gantry_protocol::payload::Stage;
 use gantry_protocol::run::RunType;
-use gantry_protocol::socket::{FromLauncher, Phase, PlanSummary};
+use gantry_protocol::socket::{FromLauncher, Phase};
 use tracing::{info, warn};
 
 use super::Attendance;
 use crate::job::Halt;
 use crate::job::admission::{Asked, denial, first};
-use crate::job::course::Step;
+use crate::job::course::{Question, Step};
 use crate::journal::GrantRecord;
 use crate::report::Chain;
-
-/// A worker's question.
-pub(super) struct Question {
-    section: u32,
-    phase: Phase,
-    plan: Option<PlanSummary>,
-}
 
 impl Attendance<'_> {
     pub(super) fn ask(&mut self, phase: Phase) -> Result<(), Halt> {
@@ -31,16 +24,8 @@ impl Attendance<'_> {
             return Ok(());
         }
         match self.course.on_ask(phase) {
-            Ok(Some(Step::Grant {
-                section,
-                phase,
-                plan,
-            })) => self.consult(Question {
-                section,
-                phase,
-                plan,
-            }),
-            Ok(_) => Ok(()),
+            Ok(Some(question)) => self.consult(question),
+            Ok(None) => Ok(()),
             Err(violation) => {
                 self.distrust(&violation.to_string());
                 Ok(())
@@ -56,9 +41,9 @@ impl Attendance<'_> {
         let again = payload.stage == Stage::Start
             && question.phase != first(payload)
             && (payload.autodeploy || payload.run_type == RunType::Testing);
-        let Some(asked) =
-            Asked::adopted(self.job, self.run, &self.started, question.phase).filter(|_| again)
-        else {
+        let host = &self.job.host;
+        let asked = again.then(|| Asked::again(host, self.run, &self.started, question.phase));
+        let Some(asked) = asked.flatten() else {
             return self.pass_on(question);
         };
         let answers = self.verdicts.0.clone();
@@ -86,21 +71,12 @@ impl Attendance<'_> {
 
     /// Asks the server, once the journal knows that it is asked.
     fn pass_on(&mut self, question: Question) -> Result<(), Halt> {
-        let Question {
-            section,
-            phase,
-            plan,
-        } = question;
         self.record(GrantRecord {
-            phase,
-            section,
+            phase: question.phase,
+            section: question.section,
             granted: false,
         })?;
-        self.take(Some(Step::Grant {
-            section,
-            phase,
-            plan,
-        }));
+        self.take(Some(Step::Grant(question)));
         Ok(())
     }
 

@@ -5,10 +5,9 @@ use std::net::TcpListener;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gantry_test_support::{Exit, SHORT, World, openssl};
+use gantry_test_support::{SHORT, World, openssl};
 
-/// `EX_USAGE`: starting again changes nothing.
-const BAD_CONFIG: Exit = Exit::Code(64);
+use super::{BAD_CONFIG, refuses_to_start};
 
 #[test]
 fn each_bad_token_and_key_is_one_clear_error() {
@@ -58,25 +57,11 @@ fn each_bad_token_and_key_is_one_clear_error() {
         ),
     ];
     for (at, (variable, value, said)) in cases.iter().enumerate() {
-        let mut launcher = world
-            .launcher(&format!("bad-{at}"))
-            .env(variable, value)
-            .spawn();
-        assert_eq!(
-            launcher.wait_exit(SHORT),
-            BAD_CONFIG,
-            "{variable}: {}",
-            launcher.log()
-        );
-        let log = launcher.log();
-        let errors: Vec<_> = log
-            .lines()
-            .filter(|line| line.contains("\"ERROR\""))
-            .collect();
-        assert_eq!(errors.len(), 1, "one error for {variable}: {log}");
-        let names_it = errors[0].contains(variable) || errors[0].contains(key);
+        let launcher = world.launcher(&format!("bad-{at}"));
+        let (error, log) = refuses_to_start(launcher.env(variable, value));
+        let names_it = error.contains(variable) || error.contains(key);
         assert!(
-            errors[0].contains(said) && names_it,
+            error.contains(said) && names_it,
             "`{said}` of {variable}: {log}"
         );
         assert!(

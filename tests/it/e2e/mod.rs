@@ -56,14 +56,18 @@ fn waiting(name: &str) -> String {
     )
 }
 
-/// A launcher that must not start: it ends as one whose configuration is wrong, with one line, which this gives.
-fn refuses_to_start(launcher: LauncherBuilder) -> String {
+/// `EX_USAGE`: starting again changes nothing.
+const BAD_CONFIG: Exit = Exit::Code(64);
+
+/// A launcher that must not start: it ends as one whose configuration is wrong, with one error. Gives that line and
+/// the whole log.
+fn refuses_to_start(launcher: LauncherBuilder) -> (String, String) {
     let mut launcher = launcher.spawn();
     let ended = launcher.wait_exit(SHORT);
     let log = launcher.log();
-    assert_eq!(ended, Exit::Code(64), "{log}");
+    assert_eq!(ended, BAD_CONFIG, "{log}");
     let errors = log.lines().filter(|line| line.contains("\"ERROR\""));
     let errors: Vec<_> = errors.collect();
     assert_eq!(errors.len(), 1, "one line: {log}");
-    errors[0].to_owned()
+    (errors[0].to_owned(), log)
 }

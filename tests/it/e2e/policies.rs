@@ -198,7 +198,7 @@ fn a_policy_that_is_none_stops_the_launcher_with_one_line() {
     ];
     for (at, (path, said)) in cases.iter().enumerate() {
         let builder = world.launcher(&format!("bad-{at}"));
-        let error = refuses_to_start(builder.env(POLICY, path));
+        let (error, _) = refuses_to_start(builder.env(POLICY, path));
         assert!(error.contains(said), "`{said}`: {error}");
     }
 }

@@ -160,7 +160,7 @@ fn keys_that_can_not_be_used_stop_the_launcher_with_one_line() {
     ];
     for (at, (path, said)) in cases.iter().enumerate() {
         let builder = world.launcher(&format!("bad-{at}"));
-        let error = refuses_to_start(builder.env("GANTRY_RUN_TRUST_JWKS", path));
+        let (error, _) = refuses_to_start(builder.env("GANTRY_RUN_TRUST_JWKS", path));
         assert!(error.contains(said), "`{said}`: {error}");
     }
 }

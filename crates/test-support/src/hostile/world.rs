@@ -3,7 +3,6 @@
 //! Takes nothing but a working host. On the way out it fails the test if a container or a run directory was left
 //! over. Never: anything outside its own directory.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use super::Hostile;
 use super::payloads::MARKS;
 use crate::docker::Docker;
 use crate::images::Images;
-use crate::launcher::LauncherBuilder;
+use crate::launcher::{Basics, LauncherBuilder};
 use crate::registry::Registry;
 use crate::repo::Repo;
 use crate::world::{Leftovers, show_logs};
@@ -109,36 +108,16 @@ impl HostileWorld {
     pub fn launcher(&self, name: &str) -> LauncherBuilder {
         let keys = self.hostile.keys();
         let marks = format!("{}:{MARKS}", self.dir().join("marks").display());
-        let set = [
-            ("SPACELIFT_TOKEN", self.hostile.token()),
-            ("SPACELIFT_POOL_PRIVATE_KEY", keys.pool_key_base64()),
-            (
-                "SPACELIFT_DEFAULT_RUNNER_IMAGE",
-                self.images().busybox.tag.clone(),
-            ),
-            (
-                "GANTRY_WORKER_TRUST_KEYS",
-                keys.release.public().to_string(),
-            ),
-            (
-                "GANTRY_ALLOWED_REGISTRIES",
-                self.registry.address().to_owned(),
-            ),
-            (
-                "GANTRY_SOURCE_FILE_PREFIXES",
-                self.dir().join("repos").display().to_string(),
-            ),
-            ("SPACELIFT_WORKER_EXTRA_MOUNTS", marks),
-            ("GANTRY_CAPACITY", "3".to_owned()),
-            ("GANTRY_LOG", "info".to_owned()),
-        ];
-        let mut env: BTreeMap<_, _> = set.map(|(name, value)| (name.to_owned(), value)).into();
-        env.extend(Docker::host().map(|host| ("DOCKER_HOST".to_owned(), host.to_owned())));
-        LauncherBuilder {
-            data: self.dir().join(name),
-            log: self.dir().join(format!("{name}.log")),
-            env,
-        }
+        let basics = Basics {
+            token: self.hostile.token(),
+            pool_key: keys.pool_key_base64(),
+            image: self.images().busybox.tag.clone(),
+            release_key: keys.release.public().to_string(),
+            registry: self.registry.address().to_owned(),
+        };
+        LauncherBuilder::new(self.dir(), name, basics)
+            .env("SPACELIFT_WORKER_EXTRA_MOUNTS", &marks)
+            .env("GANTRY_CAPACITY", "3")
     }
 
     /// Containers of this world's launchers, ended ones too.
