@@ -41,7 +41,7 @@ const MAX_FIELDS: usize = 2000;
 const MAX_PARSE_DEPTH: usize = 32;
 
 fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    async_graphql::Schema::build(Query, Mutation::default(), EmptySubscription)
+    async_graphql::Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .limit_depth(MAX_DEPTH)
         .limit_complexity(MAX_FIELDS)
         .limit_recursive_depth(MAX_PARSE_DEPTH)

@@ -1,0 +1,19 @@
+//! Questions of the API, by what they are about.
+//!
+//! Everything but `viewer` answers `unauthorized` to a caller without a valid token.
+
+mod policies;
+mod pools;
+mod session;
+mod stacks;
+
+use async_graphql::MergedObject;
+
+/// Every question.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    session::SessionQuery,
+    stacks::StackQuery,
+    policies::PolicyQuery,
+    pools::PoolQuery,
+);

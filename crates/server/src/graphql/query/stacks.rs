@@ -1,0 +1,79 @@
+//! Questions about stacks and their runs.
+//!
+//! Takes ids and searches, gives what the caller may see.
+
+use async_graphql::{Context, Error, ID, Object};
+
+use crate::graphql::context::{look, operate, task_init};
+use crate::graphql::document::RunDocument;
+use crate::graphql::enums::RunType;
+use crate::graphql::search::{SearchInput, SearchStacksOutput};
+use crate::graphql::stack::Stack;
+use crate::operations::{RunWish, TaskRequest, TriggerRequest};
+use crate::store::stacks;
+
+#[derive(Default)]
+pub(super) struct StackQuery;
+
+#[Object]
+impl StackQuery {
+    async fn stack(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Stack>, Error> {
+        Ok(look(ctx)?.stack(&id).await?.map(Stack))
+    }
+
+    /// A run as it would be if it were triggered now, for signing: with a command a task, else of `runType`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the arguments of a trigger and of a task, as the API has them"
+    )]
+    async fn run_document(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        run_type: Option<RunType>,
+        commit_sha: Option<String>,
+        command: Option<String>,
+        skip_initialization: Option<bool>,
+        triggered_by: Option<String>,
+    ) -> Result<RunDocument, Error> {
+        let wish = match &command {
+            Some(command) => RunWish::Task(TaskRequest {
+                stack: &stack,
+                command,
+                task_init: task_init(skip_initialization),
+                metadata: None,
+            }),
+            None => RunWish::Plan(TriggerRequest {
+                stack: &stack,
+                run_type: run_type.unwrap_or(RunType::Tracked).into(),
+                commit: commit_sha.as_deref().filter(|sha| !sha.is_empty()),
+                metadata: None,
+            }),
+        };
+        let operate = operate(ctx)?;
+        let signable = operate.document_of_wish(wish, triggered_by.as_deref());
+        Ok(signable.await?.into())
+    }
+
+    /// The stack of a run.
+    async fn run_stack(&self, ctx: &Context<'_>, run_id: ID) -> Result<Option<Stack>, Error> {
+        let look = look(ctx)?;
+        // Clients compare this text.
+        let missing = || Error::new("not found");
+        let record = look.any_run(&run_id).await?.ok_or_else(missing)?;
+        let mut conn = look.read().await?;
+        let stack = stacks::find(&mut conn, &record.run.stack).await?;
+        Ok(Some(stack.map(Stack).ok_or_else(missing)?))
+    }
+
+    async fn search_stacks(
+        &self,
+        ctx: &Context<'_>,
+        input: SearchInput,
+    ) -> Result<SearchStacksOutput, Error> {
+        let look = look(ctx)?;
+        let search = input.parse()?;
+        let found = look.search(&search).await?;
+        Ok(SearchStacksOutput::new(&search, found))
+    }
+}
