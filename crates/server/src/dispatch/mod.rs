@@ -8,6 +8,7 @@
 mod bells;
 mod choose;
 mod document;
+mod environment;
 mod expiry;
 mod hand_out;
 mod payload;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use bells::Bells;
 pub use document::Signable;
+pub use environment::COMPUTED;
 pub use expiry::Expired;
 pub use payload::PayloadError;
 pub use terms::Terms;

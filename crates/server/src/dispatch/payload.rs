@@ -5,21 +5,18 @@
 
 use gantry_protocol::control::envelope::EnvelopeError;
 use gantry_protocol::payload::{
-    CommitFacts, MountedFile, PackedWorkspace, RunPayload, Source, StackFacts, Stage, Variable,
+    CommitFacts, PackedWorkspace, RunPayload, Source, StackFacts, Stage,
 };
 use gantry_protocol::{PoolId, RunId, Secret, StackId};
 
+use super::environment::Surroundings;
 use crate::clock::UnixMillis;
-use crate::domain::{Approval, TaskInit};
+use crate::domain::{Approval, ContextId, TaskInit};
 use crate::store::commit::Commit;
 use crate::store::runs::RunRecord;
-use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
 use crate::store::stacks::{self, Stack};
 use crate::store::{Conn, StoreError, artifacts, stack_salts};
 use crate::vault::{Vault, VaultError};
-
-/// Where a run's workspace stands in its container.
-const WORKSPACE_ROOT: &str = "/mnt/workspace";
 
 /// Why a run can't be handed to anybody.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +26,16 @@ pub enum PayloadError {
     Config {
         /// The stack.
         stack: StackId,
+        /// The variable or file.
+        name: String,
+        /// Why.
+        source: VaultError,
+    },
+    /// A write-only value of a context does not open.
+    #[error("`{name}` of context `{context}` can't be opened; set it again")]
+    ContextConfig {
+        /// The context.
+        context: ContextId,
         /// The variable or file.
         name: String,
         /// Why.
@@ -83,7 +90,6 @@ pub(super) async fn build(
     handing: Handing<'_>,
 ) -> Result<Result<RunPayload, PayloadError>, StoreError> {
     let run = record.run.id;
-    let elements = stack_config::list(conn, &record.run.stack).await?;
     let workspace = match handing.stage {
         Stage::Start => None,
         Stage::Apply => match artifacts::newest_workspace(conn, run).await? {
@@ -101,32 +107,15 @@ pub(super) async fn build(
         Ok(salt) => salt,
         Err(error) => return Ok(Err(error)),
     };
-    let mut environment = computed(record, handing.account);
-    let mut files = Vec::new();
-    for element in elements {
-        let (value, secret) = match opened(vault, &record.run.stack, &element) {
-            Ok(opened) => opened,
-            Err(error) => return Ok(Err(error)),
-        };
-        let id = element.id;
-        match element.kind {
-            ConfigKind::Variable => environment.push(Variable {
-                name: id,
-                value,
-                secret,
-            }),
-            ConfigKind::File => files.push(MountedFile {
-                path: id,
-                content: value,
-                secret,
-            }),
-        }
-    }
+    let around = Surroundings::of(conn, vault, (record, &stack), handing.account).await?;
+    let around = match around {
+        Ok(around) => around,
+        Err(error) => return Ok(Err(error)),
+    };
     let resolved = Resolved {
         stack,
         workspace,
-        environment,
-        files,
+        around,
         salt,
     };
     Ok(Ok(assemble(record, handing, resolved)))
@@ -136,8 +125,7 @@ pub(super) async fn build(
 struct Resolved {
     stack: Stack,
     workspace: Option<PackedWorkspace>,
-    environment: Vec<Variable>,
-    files: Vec<MountedFile>,
+    around: Surroundings,
     salt: Secret,
 }
 
@@ -174,9 +162,9 @@ fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> Run
         skip_init: record.run.task_init == TaskInit::Skip,
         command: record.command.clone(),
         managed_state: settings.managed_state,
-        environment: resolved.environment,
-        files: resolved.files,
-        hooks: settings.hooks.clone(),
+        environment: resolved.around.environment,
+        files: resolved.around.files,
+        hooks: resolved.around.hooks,
         workspace: resolved.workspace,
         salt: resolved.salt,
     }
@@ -216,60 +204,4 @@ fn commit_facts(commit: &Commit) -> CommitFacts {
         // A commit of 1970 is one whose time nobody knows.
         created_at: (commit.timestamp != 0).then(|| commit.timestamp.saturating_mul(1000)),
     }
-}
-
-fn opened(
-    vault: &Vault,
-    stack: &StackId,
-    element: &ConfigElement,
-) -> Result<(Secret, bool), PayloadError> {
-    match &element.value {
-        StoredValue::Plain(text) => Ok((Secret::new(text.clone()), false)),
-        StoredValue::Sealed(sealed) => {
-            let purpose = sealing_purpose(stack, &element.id);
-            let failed = |source| PayloadError::Config {
-                stack: stack.clone(),
-                name: element.id.clone(),
-                source,
-            };
-            let value = vault.open_text(&purpose, sealed).map_err(failed)?;
-            Ok((value, true))
-        }
-    }
-}
-
-/// The documented variables that are known before the run starts. The worker adds those that change with
-/// its phases; a stack's own variable of the same name comes later and wins.
-fn computed(record: &RunRecord, account: &str) -> Vec<Variable> {
-    let settings = &record.settings;
-    let labels = serde_json::to_string(&settings.labels).expect("invariant: texts serialise");
-    let values = [
-        ("account_name", account.to_owned()),
-        ("commit_branch", record.commit.branch.clone()),
-        ("commit_sha", record.commit.hash.clone()),
-        ("local_preview", "false".to_owned()),
-        ("project_root", settings.project_root.clone()),
-        ("repository", settings.repository.clone()),
-        ("run_id", record.run.id.to_string()),
-        (
-            "run_trigger",
-            record
-                .triggered_by
-                .clone()
-                .unwrap_or_else(|| "commit".to_owned()),
-        ),
-        ("run_type", record.run.run_type.to_string()),
-        ("space_id", settings.space.clone()),
-        ("stack_branch", settings.stack_branch.clone()),
-        ("stack_id", record.run.stack.to_string()),
-        ("stack_labels", settings.labels.join(",")),
-        ("stack_labels_list", labels),
-        ("workspace_root", WORKSPACE_ROOT.to_owned()),
-    ];
-    let variable = |(name, value): (&str, String)| Variable {
-        name: format!("TF_VAR_spacelift_{name}"),
-        value: Secret::new(value),
-        secret: false,
-    };
-    values.into_iter().map(variable).collect()
 }

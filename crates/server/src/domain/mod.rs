@@ -3,7 +3,9 @@
 //! Takes values, gives values or a named refusal. Never: I/O, a clock, entropy, the shapes of the
 //! database or of the API.
 
+mod context;
 pub mod event;
+mod expand;
 pub mod lock;
 mod machine;
 mod metadata;
@@ -16,7 +18,9 @@ mod documented;
 #[cfg(test)]
 mod invariants;
 
+pub use context::{ContextAttachment, ContextId, NoContextId, joined_hooks};
 pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
+pub use expand::expand;
 pub use machine::{IllegalTransition, is_leased};
 pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
 pub use policy::{Attached, NoPolicyId, PolicyId, attaches_itself, names_stacks};

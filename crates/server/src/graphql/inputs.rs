@@ -10,7 +10,7 @@ use super::enums::ConfigType;
 use super::vendor::TerraformWorkflowTool;
 use crate::domain::Approval;
 use crate::domain::stack::{Code, ROOT_SPACE, StackSettings, Vendor};
-use crate::operations::OperationError;
+use crate::operations::{self, OperationError};
 
 /// Settings of a stack.
 #[derive(Debug, InputObject)]
@@ -70,11 +70,13 @@ pub(super) struct OpenTofuInput {
 #[derive(InputObject)]
 pub(super) struct ConfigInput {
     /// Name of the variable, or path of the file below `/mnt/workspace`.
-    pub(super) id: ID,
-    pub(super) r#type: ConfigType,
+    id: ID,
+    r#type: ConfigType,
     /// The value; of a file in standard base64.
     value: String,
-    pub(super) write_only: bool,
+    write_only: bool,
+    /// What it is for.
+    description: Option<String>,
 }
 
 /// Settings of a run that override the stack's.
@@ -96,6 +98,17 @@ impl ConfigInput {
     /// The value, out of the input's own text.
     pub(super) fn take_value(&mut self) -> Secret {
         Secret::new(std::mem::take(&mut self.value))
+    }
+
+    /// The input with this value, which was taken out before.
+    pub(super) fn with(&self, value: Secret) -> operations::ConfigInput<'_> {
+        operations::ConfigInput {
+            id: &self.id,
+            kind: self.r#type.into(),
+            value,
+            write_only: self.write_only,
+            description: self.description.as_deref(),
+        }
     }
 }
 

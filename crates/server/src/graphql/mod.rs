@@ -5,6 +5,7 @@
 
 mod commit;
 mod context;
+mod contexts;
 mod document;
 mod enums;
 pub mod http;

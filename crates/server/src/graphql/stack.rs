@@ -6,14 +6,16 @@ use async_graphql::{Context, Error, ID, Object, SimpleObject};
 
 use super::commit::Commit;
 use super::context::{caller, look};
+use super::contexts::{self, RuntimeConfigElement, StackContextAttachment};
 use super::enums::{ConfigType, StackState, VCSProvider};
 use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
 use super::run::Run;
 use super::search::Space;
-use super::unused::{ModuleVersion, StackContextAttachment};
+use super::unused::ModuleVersion;
 use super::vendor::VendorConfig;
 use crate::auth::Role;
+use crate::clock::UnixMillis;
 use crate::domain::Approval;
 use crate::domain::stack::{StateKeeper, Vendor};
 use crate::store::runs::{self, Listing};
@@ -31,11 +33,33 @@ pub(super) struct Stack(pub(super) stacks::Stack);
 pub(super) struct ConfigElement {
     id: ID,
     checksum: String,
+    description: Option<String>,
     created_at: i64,
     runtime: bool,
     r#type: ConfigType,
     value: Option<String>,
     write_only: bool,
+}
+
+impl ConfigElement {
+    /// A variable that each run gets, with a value of its own.
+    pub(super) fn computed(name: String, since: UnixMillis) -> Self {
+        Self {
+            id: name.into(),
+            checksum: String::new(),
+            description: None,
+            created_at: since.seconds(),
+            runtime: true,
+            r#type: ConfigType::Variable,
+            value: None,
+            write_only: false,
+        }
+    }
+
+    /// By what one element hides another.
+    pub(super) fn key(&self) -> (bool, String) {
+        (self.r#type == ConfigType::File, self.id.to_string())
+    }
 }
 
 /// An output of a stack's managed state. Sensitive ones are not listed.
@@ -68,6 +92,7 @@ impl From<stack_config::ConfigElement> for ConfigElement {
         Self {
             id: element.id.into(),
             checksum: element.checksum,
+            description: element.description,
             created_at: element.created_at.seconds(),
             runtime: false,
             r#type: element.kind.into(),
@@ -279,8 +304,17 @@ impl Stack {
         Ok(pools::find(&mut conn, id).await?.map(WorkerPool::listed))
     }
 
-    async fn attached_contexts(&self) -> Vec<StackContextAttachment> {
-        Vec::new()
+    /// By hand and by label, strongest first.
+    async fn attached_contexts(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<Vec<StackContextAttachment>, Error> {
+        contexts::attached(&look(ctx)?, &self.0).await
+    }
+
+    /// What runs get: the stack's own, those of contexts attached by hand, computed ones.
+    async fn runtime_config(&self, ctx: &Context<'_>) -> Result<Vec<RuntimeConfigElement>, Error> {
+        contexts::runtime(&look(ctx)?, &self.0).await
     }
 
     /// By hand and by label.

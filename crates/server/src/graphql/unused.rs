@@ -4,17 +4,6 @@
 
 use async_graphql::{ID, SimpleObject};
 
-use super::stack::ConfigElement;
-
-/// A context attached to a stack.
-#[derive(SimpleObject)]
-pub(super) struct StackContextAttachment {
-    context_id: ID,
-    context_name: String,
-    priority: i32,
-    config: Vec<ConfigElement>,
-}
-
 /// A version of a module.
 #[derive(SimpleObject)]
 pub(super) struct ModuleVersion {

@@ -13,9 +13,13 @@ use crate::clock::UnixMillis;
 use crate::store::audit::{self, Deed};
 use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
 use crate::store::{StoreError, Tx, stacks};
+use crate::vault::Vault;
 
 /// The largest value, in bytes as sent.
 const VALUE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The longest description, in bytes.
+const DESCRIPTION_LIMIT: usize = 4 * 1024;
 
 /// A variable or file to set.
 #[derive(Clone, Debug)]
@@ -28,6 +32,33 @@ pub struct ConfigInput<'a> {
     pub value: Secret,
     /// Whether it never comes back.
     pub write_only: bool,
+    /// What it is for.
+    pub description: Option<&'a str>,
+}
+
+impl ConfigInput<'_> {
+    /// The element as it is stored; a write-only value is sealed for `purpose`.
+    pub(super) fn element(
+        &self,
+        vault: &Vault,
+        purpose: &str,
+    ) -> Result<ConfigElement, OperationError> {
+        check(self)?;
+        let value = self.value.expose();
+        let value = if self.write_only {
+            StoredValue::Sealed(vault.seal(purpose, value.as_bytes())?)
+        } else {
+            StoredValue::Plain(value.to_owned())
+        };
+        Ok(ConfigElement {
+            id: self.id.to_owned(),
+            kind: self.kind,
+            value,
+            checksum: checksum(self),
+            description: self.description.map(ToOwned::to_owned),
+            created_at: UnixMillis::now(),
+        })
+    }
 }
 
 impl Operate {
@@ -38,24 +69,7 @@ impl Operate {
         input: ConfigInput<'_>,
     ) -> Result<ConfigElement, OperationError> {
         let stack: StackId = stack.parse()?;
-        check(&input)?;
-        let value = if input.write_only {
-            let purpose = sealing_purpose(&stack, input.id);
-            StoredValue::Sealed(
-                self.app
-                    .vault
-                    .seal(&purpose, input.value.expose().as_bytes())?,
-            )
-        } else {
-            StoredValue::Plain(input.value.expose().to_owned())
-        };
-        let element = ConfigElement {
-            id: input.id.to_owned(),
-            kind: input.kind,
-            value,
-            checksum: checksum(&input),
-            created_at: UnixMillis::now(),
-        };
+        let element = input.element(&self.app.vault, &sealing_purpose(&stack, input.id))?;
         let mut tx = self.app.store.begin().await?;
         stacks::get(&mut tx, &stack).await?;
         stack_config::set(&mut tx, &stack, &element).await?;
@@ -105,6 +119,14 @@ fn check(input: &ConfigInput<'_>) -> Result<(), OperationError> {
     if value.len() > VALUE_LIMIT {
         let rule = "its value is longer than 4 MiB";
         return Err(OperationError::input("id", input.id, rule));
+    }
+    let long = |text: &str| text.len() > DESCRIPTION_LIMIT || text.contains('\0');
+    if input.description.is_some_and(long) {
+        return Err(OperationError::input(
+            "description",
+            input.id,
+            "its description is longer than 4 KiB",
+        ));
     }
     match input.kind {
         ConfigKind::Variable if !is_variable_name(input.id) => {
@@ -164,6 +186,7 @@ mod tests {
             kind,
             value: Secret::new(value),
             write_only: true,
+            description: None,
         }
     }
 

@@ -7,8 +7,8 @@ use gantry_protocol::{RunId, RunState};
 
 use crate::auth::Forbidden;
 use crate::dispatch::PayloadError;
-use crate::domain::NoPolicyId;
 use crate::domain::stack::NoSlug;
+use crate::domain::{NoContextId, NoPolicyId};
 use crate::logstore::LogError;
 use crate::pki::PkiError;
 use crate::policies::JudgeError;
@@ -96,6 +96,19 @@ pub enum OperationError {
     /// A text is not a policy's id.
     #[error(transparent)]
     PolicyId(#[from] NoPolicyId),
+    /// A text is not a context's id.
+    #[error(transparent)]
+    ContextId(#[from] NoContextId),
+    /// There is no such context at the stack.
+    #[error(
+        "context `{context}` is not attached to stack `{stack}` by hand (what a label attaches, the label takes off)"
+    )]
+    ContextNotAttached {
+        /// The context.
+        context: String,
+        /// The stack.
+        stack: String,
+    },
     /// A policy is none, or gave no answer.
     #[error(transparent)]
     Policy(#[from] JudgeError),
@@ -189,6 +202,8 @@ impl OperationError {
             | Self::NotReviewed { .. }
             | Self::NoBlocker { .. }
             | Self::PolicyId(_)
+            | Self::ContextId(_)
+            | Self::ContextNotAttached { .. }
             | Self::NotAttached { .. }
             | Self::Input { .. }
             | Self::Unsupported(_) => true,

@@ -5,6 +5,7 @@
 //! with its line in the audit trail. Never: a change past a handle.
 
 mod config;
+mod contexts;
 mod document;
 mod error;
 mod hold;
@@ -23,6 +24,7 @@ use crate::app::App;
 use crate::auth::{Forbidden, Principal, Role};
 
 pub use config::ConfigInput;
+pub use contexts::{AttachedStack, ContextChange, NewContext};
 pub use document::RunWish;
 pub use error::OperationError;
 pub use look::{Filter, Look, Search};

@@ -9,6 +9,7 @@ pub mod artifacts;
 pub mod audit;
 mod codes;
 pub mod commit;
+pub mod contexts;
 mod error;
 pub mod inbox;
 pub mod launchers;

@@ -35,6 +35,16 @@ pub enum StoredValue {
     Sealed(String),
 }
 
+impl StoredValue {
+    /// The two columns: in the clear, and sealed.
+    pub(super) fn columns(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Plain(text) => (Some(text), None),
+            Self::Sealed(sealed) => (None, Some(sealed)),
+        }
+    }
+}
+
 /// One variable or file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigElement {
@@ -46,6 +56,8 @@ pub struct ConfigElement {
     pub value: StoredValue,
     /// Changes when the value does; tells nothing about a write-only value.
     pub checksum: String,
+    /// What it is for.
+    pub description: Option<String>,
     /// When it was last set.
     pub created_at: UnixMillis,
 }
@@ -56,12 +68,13 @@ pub fn sealing_purpose(stack: &StackId, id: &str) -> String {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     kind: String,
     value: Option<String>,
     sealed: Option<String>,
     checksum: String,
+    description: Option<String>,
     created_at: i64,
 }
 
@@ -79,6 +92,7 @@ impl TryFrom<Row> for ConfigElement {
             kind: ConfigKind::decode(&row.kind)?,
             value,
             checksum: row.checksum,
+            description: row.description,
             created_at: UnixMillis(row.created_at),
         })
     }
@@ -90,15 +104,13 @@ pub async fn set(
     stack: &StackId,
     element: &ConfigElement,
 ) -> Result<(), StoreError> {
-    let (plain, sealed) = match &element.value {
-        StoredValue::Plain(text) => (Some(text), None),
-        StoredValue::Sealed(sealed) => (None, Some(sealed)),
-    };
-    let sql = "INSERT INTO stack_config (stack_id, id, kind, value, sealed, checksum, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)
+    let (plain, sealed) = element.value.columns();
+    let sql = "INSERT INTO stack_config (stack_id, id, kind, value, sealed, checksum, description,
+                 created_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                ON CONFLICT (stack_id, id) DO UPDATE SET kind = excluded.kind,
                  value = excluded.value, sealed = excluded.sealed, checksum = excluded.checksum,
-                 created_at = excluded.created_at";
+                 description = excluded.description, created_at = excluded.created_at";
     sqlx::query(sql)
         .bind(stack.as_str())
         .bind(&element.id)
@@ -106,6 +118,7 @@ pub async fn set(
         .bind(plain)
         .bind(sealed)
         .bind(&element.checksum)
+        .bind(&element.description)
         .bind(element.created_at.0)
         .execute(conn)
         .await?;
@@ -119,7 +132,7 @@ pub async fn remove(
     id: &str,
 ) -> Result<Option<ConfigElement>, StoreError> {
     let sql = "DELETE FROM stack_config WHERE stack_id = $1 AND id = $2
-               RETURNING id, kind, value, sealed, checksum, created_at";
+               RETURNING id, kind, value, sealed, checksum, description, created_at";
     let row: Option<Row> = sqlx::query_as(sql)
         .bind(stack.as_str())
         .bind(id)
@@ -130,7 +143,7 @@ pub async fn remove(
 
 /// A stack's elements in order of their ids.
 pub async fn list(conn: &mut Conn, stack: &StackId) -> Result<Vec<ConfigElement>, StoreError> {
-    let sql = "SELECT id, kind, value, sealed, checksum, created_at FROM stack_config
+    let sql = "SELECT id, kind, value, sealed, checksum, description, created_at FROM stack_config
                WHERE stack_id = $1 ORDER BY id";
     let rows: Vec<Row> = sqlx::query_as(sql)
         .bind(stack.as_str())

@@ -6,6 +6,7 @@
 )]
 
 mod approval;
+mod contexts;
 mod documents;
 mod joined;
 mod logins;

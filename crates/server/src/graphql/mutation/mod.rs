@@ -2,6 +2,7 @@
 //!
 //! Each field takes the handle that its role gives and calls one method of it.
 
+mod contexts;
 mod policies;
 mod pools;
 mod runs;
@@ -18,4 +19,5 @@ pub struct Mutation(
     stacks::StackMutation,
     pools::PoolMutation,
     policies::PolicyMutation,
+    contexts::ContextMutation,
 );

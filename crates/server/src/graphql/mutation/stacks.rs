@@ -6,7 +6,7 @@ use crate::domain::stack::StateKeeper;
 use crate::graphql::context::{manage, operate};
 use crate::graphql::inputs::{ConfigInput, StackInput};
 use crate::graphql::stack::{ConfigElement, Stack};
-use crate::operations::{self, NewStack, OperationError};
+use crate::operations::{NewStack, OperationError};
 
 #[derive(Default)]
 pub(super) struct StackMutation;
@@ -86,16 +86,10 @@ impl StackMutation {
         stack: ID,
         mut config: ConfigInput,
     ) -> Result<ConfigElement, Error> {
+        let operate = operate(ctx)?;
         let value = config.take_value();
-        let kind = config.r#type.into();
-        let write_only = config.write_only;
-        let input = operations::ConfigInput {
-            id: &config.id,
-            kind,
-            value,
-            write_only,
-        };
-        Ok(operate(ctx)?.set_config(&stack, input).await?.into())
+        let set = operate.set_config(&stack, config.with(value));
+        Ok(set.await?.into())
     }
 
     /// Removes a variable or file of a stack; nothing if there is none of this id.

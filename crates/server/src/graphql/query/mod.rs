@@ -2,6 +2,7 @@
 //!
 //! Everything but `viewer` answers `unauthorized` to a caller without a valid token.
 
+mod contexts;
 mod policies;
 mod pools;
 mod session;
@@ -15,5 +16,6 @@ pub struct Query(
     session::SessionQuery,
     stacks::StackQuery,
     policies::PolicyQuery,
+    contexts::ContextQuery,
     pools::PoolQuery,
 );
