@@ -265,7 +265,7 @@ pub(super) async fn runtime(
         let name = format!("TF_VAR_spacelift_{name}");
         add(None, ConfigElement::computed(name, stack.created_at));
     }
-    all.sort_by(|a, b| a.element.key().cmp(&b.element.key()));
+    all.sort_by_key(|row| row.element.key());
     Ok(all)
 }
 

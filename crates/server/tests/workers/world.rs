@@ -175,6 +175,7 @@ impl World {
             kind: ConfigKind::Variable,
             value,
             checksum: String::new(),
+            description: None,
             created_at: UnixMillis::now(),
         };
         let mut tx = self.control.store.begin().await.unwrap();
