@@ -3,11 +3,13 @@
 //! Takes bytes of anybody's choosing, panics where a promise does not hold. `fuzz_targets` feeds these to libFuzzer,
 //! `tests/it/fuzz.rs` runs them over `corpus`. Never: a file outside a directory of the call's own, the network.
 
+mod plans;
 mod policies;
 mod signatures;
 
 use std::path::Path;
 
+pub use plans::plan_json;
 pub use policies::{jwt, policy, policy_input};
 pub use signatures::signature;
 
@@ -31,7 +33,7 @@ use gantry_protocol::socket::{Frame, FromLauncher, FromWorker, HandedTo};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("reference", reference),
     ("duration", go_duration),
     ("mounts", mounts),
@@ -45,6 +47,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("policy", policy),
     ("policy_input", policy_input),
     ("jwt", jwt),
+    ("plan_json", plan_json),
 ];
 
 /// Image references and the allowlist: what is admitted is in a registry of the list, by its exact host.

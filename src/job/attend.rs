@@ -20,6 +20,7 @@ use super::course::{Course, Question, Step};
 use super::disk::{DiskLimits, DiskWatch};
 use super::gates::OpenedRun;
 use super::outcome::EndedByUs;
+use super::plan::PlanAt;
 use super::reporter::{Reported, Reporter};
 use super::states::{Carried, carry};
 use super::timer::Timer;
@@ -74,7 +75,6 @@ impl<'a> Attendance<'a> {
         course: Course,
         started: Started,
     ) -> Self {
-        let reporter = Reporter::start(job.host.session.clone(), job.entry.lease);
         let timer = Timer::new(job.host.times, Instant::now(), started.age());
         let limits = DiskLimits {
             disk: job.host.disk,
@@ -82,6 +82,12 @@ impl<'a> Attendance<'a> {
         };
         let lease = job.entry.lease;
         let dirs = job.host.data.run(lease.run, lease.attempt);
+        let plan = PlanAt {
+            spool: dirs.spool(),
+            mask: job.mask.clone(),
+            narrator: job.shipper.narrator(),
+        };
+        let reporter = Reporter::start(job.host.session.clone(), lease, plan);
         let engine = job.host.engine.clone();
         let disk = DiskWatch::start(engine, container.clone(), &dirs, limits);
         Self {
@@ -236,7 +242,9 @@ impl<'a> Attendance<'a> {
             None => {}
             Some(Step::Close { section, end }) => self.job.shipper.close(section, Some(end)),
             Some(Step::Open { section }) => self.job.shipper.open(section),
-            Some(step @ (Step::Enter { .. } | Step::Grant(_))) => self.reporter.report(step),
+            Some(step @ (Step::Enter { .. } | Step::Planned | Step::Grant(_))) => {
+                self.reporter.report(step);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ pub(super) enum Step {
         /// Its raw length.
         end: u64,
     },
+    /// A plan was made: it goes to the server before anything is asked or ended.
+    Planned,
     /// Ask the server for a grant.
     Grant(Question),
 }
@@ -196,7 +198,7 @@ impl Course {
             return violation(format!("a plan during {:?}", self.phase));
         }
         self.plan = Some(plan);
-        Ok(None)
+        Ok(Some(Step::Planned))
     }
 }
 

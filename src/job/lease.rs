@@ -95,7 +95,8 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop, trace: LeaseTrace) -> 
         records,
         metrics: host.metrics.clone(),
     };
-    let shipper = Shipper::start(store, secrets.mask());
+    let mask = secrets.mask();
+    let shipper = Shipper::start(store, mask.clone());
     if let (Progress::Accepted, Some(warning)) = (&entry.progress, secrets.warning()) {
         shipper.narrator().say(warning);
     }
@@ -104,6 +105,7 @@ async fn work(host: &Arc<Host>, entry: Entry, stop: Stop, trace: LeaseTrace) -> 
         entry,
         stop,
         shipper,
+        mask,
         ticket: None,
         recipe: None,
         rights: None,

@@ -19,6 +19,7 @@ mod laps;
 mod lease;
 mod order;
 mod outcome;
+mod plan;
 mod prepare;
 mod providers;
 mod reporter;
@@ -52,6 +53,7 @@ use crate::engine::{Breaker, Docker};
 use crate::image::{Allowlist, Images, Ledger};
 use crate::journal::{Entry, Journal, JournalError};
 use crate::logging::Secrets;
+use crate::mask::Mask;
 use crate::metrics::Metrics;
 use crate::network::Networks;
 use crate::policy::InitPolicy;
@@ -206,6 +208,8 @@ pub(crate) struct Job {
     entry: Entry,
     stop: Stop,
     shipper: Shipper,
+    /// What nothing that leaves this host may show.
+    mask: Mask,
     /// Counts the container among the host's.
     ticket: Option<Ticket>,
     /// What the container was made from.

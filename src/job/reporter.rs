@@ -1,4 +1,4 @@
-//! Tells the server about phases and asks it for grants, one after the other, in the order of the facts.
+//! Tells the server about phases and plans and asks it for grants, one after the other, in the order of the facts.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::course::{Question, Step};
+use super::plan::PlanAt;
 use crate::session::{CallError, Session};
 
 /// What came back.
@@ -40,12 +41,12 @@ impl Drop for Reporter {
 }
 
 impl Reporter {
-    pub(super) fn start(session: Arc<Session>, lease: Lease) -> Self {
+    pub(super) fn start(session: Arc<Session>, lease: Lease, plan: PlanAt) -> Self {
         let (steps, mut receiver) = mpsc::unbounded_channel();
         let (sender, reports) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             while let Some(step) = receiver.recv().await {
-                let report = report(&session, lease, step).await;
+                let report = report(&session, lease, &plan, step).await;
                 if let Some(report) = report
                     && sender.send(report).is_err()
                 {
@@ -76,7 +77,7 @@ impl Reporter {
     }
 }
 
-async fn report(session: &Session, lease: Lease, step: Step) -> Option<Reported> {
+async fn report(session: &Session, lease: Lease, plan: &PlanAt, step: Step) -> Option<Reported> {
     let report = match step {
         Step::Enter { section, phase } => {
             let enter = EnterPhase {
@@ -87,6 +88,10 @@ async fn report(session: &Session, lease: Lease, step: Step) -> Option<Reported>
                 .enter(lease, &enter)
                 .await
                 .map(|_| Reported::Known { section })
+        }
+        Step::Planned => {
+            plan.send(session, lease).await;
+            return None;
         }
         Step::Grant(question) => {
             let Question {

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use gantry_protocol::control::inbox::{Batch, Poll};
 use gantry_protocol::control::manifest::WorkerManifest;
 use gantry_protocol::control::run::{
-    EnterPhase, Entered, GrantAnswer, GrantRequest, Lease, LogStored, Renew, Renewed, ResultTaken,
-    RunResult,
+    EnterPhase, Entered, GrantAnswer, GrantRequest, Lease, LogStored, PlanTaken, Renew, Renewed,
+    ResultTaken, RunResult,
 };
 use gantry_protocol::control::workspace;
 use gantry_protocol::crypto::{EdPublic, jws};
 use gantry_protocol::ids::Digest;
 use gantry_protocol::socket::{MAX_BODY, StateOp};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -155,6 +156,21 @@ impl Session {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         Ok((attestation.to_owned(), response))
+    }
+
+    /// Uploads a plan as data, until taken.
+    ///
+    /// # Errors
+    /// A refusal for good; `not_found` also of a server that does not take plans.
+    pub async fn put_plan(&self, lease: Lease, plan: Bytes) -> Asked<PlanTaken> {
+        let path = path(lease, "plan");
+        self.until_taken(|| async {
+            let request = self.authorised(Method::PUT, &path).await?;
+            let request = request.header(CONTENT_TYPE, "application/json");
+            self.json(request.timeout(TRANSFER).body(plan.clone()))
+                .await
+        })
+        .await
     }
 
     /// Uploads a sealed `errored.tfstate`, until taken.

@@ -31,6 +31,6 @@ pub use pack::{PackError, PackReport, pack};
 pub use package::{lay_package, read_plain, take_package};
 pub use remove::{Leftover, remove_tree};
 pub use size::tree_size;
-pub use spool::{LogRead, MAX_OFFSET, SpoolError, SpoolReader};
+pub use spool::{LogRead, MAX_OFFSET, SpoolError, SpoolReader, left_in};
 pub use unpack::{UnpackError, UnpackReport, unpack};
 pub use usage::{Usage, free_bytes, usage};

@@ -290,6 +290,27 @@ impl SpoolReader {
     }
 }
 
+/// The file `name` that a worker left in the spool at `path`, if it is no longer than `limit`.
+///
+/// # Errors
+/// [`SpoolError::Io`], also for something that is no file and for a longer one.
+pub fn left_in(path: &Path, name: &str, limit: usize) -> Result<Option<Vec<u8>>, SpoolError> {
+    let dir = beneath::open_trusted(path).map_err(|source| io_error(".", source))?;
+    let (file, _) = match beneath::open_file(&dir, name.as_bytes()) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error(name, error)),
+    };
+    let bytes = read_at(&file, 0, limit + 1).map_err(|source| io_error(name, source))?;
+    match bytes.len() > limit {
+        true => {
+            let long = io::Error::other(format!("it has more than {limit} bytes"));
+            Err(io_error(name, long))
+        }
+        false => Ok(Some(bytes)),
+    }
+}
+
 fn parse_fact(line: &[u8]) -> Result<Fact, &'static str> {
     if line.len() > MAX_FACT {
         return Err("a line is too long");

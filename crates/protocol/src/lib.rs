@@ -9,6 +9,7 @@
 
 pub mod ids;
 pub mod payload;
+pub mod plan;
 pub mod run;
 pub mod secret;
 pub mod socket;

@@ -99,6 +99,14 @@ pub struct RunResult {
     pub worker: Option<Digest>,
 }
 
+/// Answer to a plan as data ([`crate::plan::PlanData`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanTaken {
+    /// Lines for the run's log: what the server's policies say about it.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
 /// How a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]

@@ -3,13 +3,14 @@
 use gantry_protocol::control::inbox::{Batch, Condition, Content, Message, Poll, SealedRun};
 use gantry_protocol::control::run::{
     EnterPhase, Entered, FailReason, Gate, GrantAnswer, GrantRequest, Lease, LogStored, Outcome,
-    Renew, Renewed, ResultTaken, RunResult,
+    PlanTaken, Renew, Renewed, ResultTaken, RunResult,
 };
 use gantry_protocol::control::session::{
     About, Claim, EnrolRequest, Enrolled, Nonce, Session, SessionRequest, Takeover,
 };
 use gantry_protocol::control::token::{Broker, PoolToken};
 use gantry_protocol::control::{Problem, ProblemCode};
+use gantry_protocol::plan::PlanData;
 use gantry_protocol::run::RunState;
 use gantry_protocol::{Attempt, Secret};
 
@@ -250,11 +251,24 @@ fn results() -> Vec<Golden> {
         state: RunState::Unconfirmed,
         counted: true,
     };
-    vec![
+    let notes = vec!["policy `sizes` warns: larger than usual".to_owned()];
+    let mut rows = variants! {PlanData, "control-1",
+        PlanData::Document(_) => "plan-document", Refused,
+            PlanData::Document(serde_json::json!({ "format_version": "1.2" }));
+        PlanData::Withheld(_) => "plan-withheld", Refused,
+            PlanData::Withheld("the plan's JSON has more than 32 MiB".into());
+    };
+    rows.push(Golden::new(
+        "control-1/plan-taken",
+        Ignored,
+        PlanTaken { notes },
+    ));
+    rows.extend([
         Golden::new("control-1/result", Refused, full),
         Golden::new("control-1/result-bare", Refused, bare),
         Golden::new("control-1/result-taken", Ignored, taken),
-    ]
+    ]);
+    rows
 }
 
 fn payloads() -> Vec<Golden> {

@@ -97,6 +97,24 @@ impl Spool {
         inner.offset
     }
 
+    /// Leaves a file for the launcher, on disk when this returns; one of that name is replaced.
+    ///
+    /// # Errors
+    /// When it can't be written, or something that is no file stands there.
+    pub fn leave(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+        let path = self.lock().dir.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut open = OpenOptions::new();
+        let open = open.write(true).create_new(true).mode(FILE_MODE);
+        let mut file = open.custom_flags(flags.bits().cast_signed()).open(&path)?;
+        file.write_all(bytes)?;
+        file.sync_data()
+    }
+
     /// Bytes of `section` below `offset` are stored by the server.
     pub fn acknowledge(&self, section: u32, offset: u64) {
         self.lock().ledger.acknowledge(section, offset);

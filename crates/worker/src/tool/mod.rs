@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gantry_protocol::payload::ToolKind;
+use gantry_protocol::plan::{PlanError, Redacted};
 
 use crate::env::Environment;
 use crate::lookup;
@@ -103,6 +104,11 @@ pub trait Tool: Sync {
     /// # Errors
     /// When it is not what this tool shows.
     fn count(&self, shown: &mut dyn Read) -> Result<Counts, serde_json::Error>;
+    /// What of a plan shown as [`View::Data`] may leave the container. More than `MAX_SHOWN` bytes need not be given.
+    ///
+    /// # Errors
+    /// [`PlanError`]; then nothing may.
+    fn redact(&self, shown: &[u8]) -> Result<Redacted, PlanError>;
     /// Variables that would change [`Tool::identify`] and [`Tool::show`], left out for those.
     fn distractions(&self) -> Vec<String>;
     /// File, relative to its working directory, in which it keeps a state that it could not write.

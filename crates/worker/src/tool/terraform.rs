@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+use gantry_protocol::plan::{self, MAX_DOCUMENT, PlanError, Redacted};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -127,6 +128,10 @@ impl Tool for Terraform {
             outputs: plan.output_changes.0,
             ..resources.0
         })
+    }
+
+    fn redact(&self, shown: &[u8]) -> Result<Redacted, PlanError> {
+        plan::redact(shown, MAX_DOCUMENT)
     }
 
     fn distractions(&self) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 use gantry_protocol::RunType;
 use gantry_protocol::payload::ToolKind;
+use gantry_protocol::plan::{HIDDEN, PLAN_DATA, PlanData};
 use gantry_protocol::socket::{FailureKind, Phase, PhaseExit, WorkerEnd};
 
 use crate::launcher::Reply;
@@ -32,6 +33,43 @@ fn a_proposed_run_plans_and_changes_nothing() {
     );
     assert!(!world.source("terraform.tfstate").exists());
     assert_eq!(ended.launcher.get(|seen| seen.asked(Phase::Apply)), 0);
+}
+
+#[test]
+fn a_plan_is_left_as_data_without_what_it_marks() {
+    let code = r#"
+variable "open" { default = "open-default" }
+variable "key" {
+  type      = string
+  sensitive = true
+}
+resource "terraform_data" "it" {
+  input            = { open = var.open, key = "x-${var.key}" }
+  triggers_replace = [var.key]
+}
+output "said" { value = var.open }
+output "hidden" {
+  value     = { (var.open) = var.key }
+  sensitive = true
+}
+"#;
+    let world = World::new(RunType::Proposed).code(code);
+    let world = world.variable("TF_VAR_key", "hunter2-hunter2");
+    let ended = world.run();
+    assert_eq!(ended.end(), &WorkerEnd::Succeeded, "{}", ended.logs);
+    let text = std::fs::read_to_string(world.at("spool").join(PLAN_DATA)).unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+    let PlanData::Document(plan) = serde_json::from_str(&text).unwrap() else {
+        panic!("a document: {text}");
+    };
+    let change = &plan["resource_changes"][0]["change"];
+    assert_eq!(change["actions"][0], "create");
+    assert_eq!(change["after"]["input"]["open"], "open-default");
+    assert_eq!(change["after"]["input"]["key"], HIDDEN);
+    assert_eq!(plan["variables"]["open"]["value"], "open-default");
+    assert_eq!(plan["variables"]["key"]["value"], HIDDEN);
+    assert_eq!(plan["output_changes"]["said"]["after"], "open-default");
+    assert_eq!(plan["output_changes"]["hidden"]["after"], HIDDEN);
 }
 
 #[test]
