@@ -94,6 +94,9 @@ pub enum ApiKeyCommand {
         /// What its bearer may do.
         #[arg(long, value_enum, default_value = "reader")]
         role: Role,
+        /// A space that it is limited to, with all below it; may be given more than once. None is all spaces.
+        #[arg(long = "space", value_name = "ID")]
+        spaces: Vec<String>,
         /// How to print it.
         #[arg(long, value_enum, default_value = "text")]
         output: Output,

@@ -11,13 +11,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use gantry_protocol::RunId;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::auth::bearer_token;
 use crate::domain::StateVersion;
 use crate::error::chain;
+use crate::operations::Caller;
 
 /// Which state's log.
 #[derive(Debug, Deserialize)]
@@ -40,14 +40,20 @@ async fn log(
     headers: HeaderMap,
 ) -> Response {
     let token = bearer_token(&headers).unwrap_or("");
-    match app.tokens.bearer(&app.store, token).await {
-        Ok(Some(_)) => {}
+    let who = match app.tokens.bearer(&app.store, token).await {
+        Ok(Some(who)) => who,
         Ok(None) => return (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response(),
         Err(error) => return failed(&error),
-    }
+    };
     let missing = || (StatusCode::NOT_FOUND, "there is no such log\n").into_response();
-    let Ok(run) = run.parse::<RunId>() else {
-        return missing();
+    let run = match Caller::new(Arc::clone(&app), who)
+        .look()
+        .any_run(&run)
+        .await
+    {
+        Ok(Some(record)) => record.run.id,
+        Ok(None) => return missing(),
+        Err(error) => return failed(&error),
     };
     match app
         .control

@@ -9,12 +9,12 @@ use gantry_protocol::{Digest, Secret};
 use rand_core::{OsRng, RngCore};
 use subtle::ConstantTimeEq;
 
-use super::{Principal, Role, Session, Tokens};
+use super::{Principal, Role, Scope, Session, Tokens};
 use crate::clock::UnixMillis;
 use crate::domain::Actor;
-use crate::store::api_keys::{self, ApiKey};
+use crate::store::api_keys::{self, ApiKey, Reach};
 use crate::store::audit::{self, Deed};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, spaces};
 
 /// A key as shown once, to whoever made it.
 #[derive(Debug)]
@@ -25,29 +25,92 @@ pub struct IssuedKey {
     pub secret: Secret,
 }
 
-/// Makes a key.
+/// A key to make.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The name that histories show.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// What its bearer may do.
+    pub role: Role,
+    /// And where.
+    pub reach: Reach,
+    /// When it stops to work; none is never.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// Makes a key for all spaces, in the server's own name.
 pub async fn create_key(store: &Store, name: &str, role: Role) -> Result<IssuedKey, StoreError> {
+    let new = NewKey {
+        name: name.to_owned(),
+        description: None,
+        role,
+        reach: Reach::All,
+        expires_at: None,
+    };
+    Ok(issue_key(store, new, &Actor::Server).await?.1)
+}
+
+/// Makes a key.
+pub async fn issue_key(
+    store: &Store,
+    new: NewKey,
+    by: &Actor,
+) -> Result<(ApiKey, IssuedKey), StoreError> {
     let mut bytes = [0; 32];
     OsRng.fill_bytes(&mut bytes);
     let secret = Secret::new(URL_SAFE_NO_PAD.encode(bytes));
     let key = ApiKey {
         id: store.new_id().to_string(),
-        name: name.to_owned(),
-        role,
+        name: new.name,
+        description: new.description,
+        role: new.role,
+        reach: new.reach,
         secret_hash: Digest::of(secret.expose().as_bytes()),
+        created_by: by.to_string(),
         created_at: UnixMillis::now(),
+        expires_at: new.expires_at,
+        last_used_at: None,
     };
     let mut tx = store.begin().await?;
+    let mut detail = serde_json::json!({ "name": key.name, "role": key.role.as_str() });
+    if let Reach::Spaces(named) = &key.reach {
+        for space in named {
+            spaces::get(&mut tx, space).await?;
+        }
+        detail["spaces"] = named.clone().into();
+    }
     api_keys::insert(&mut tx, &key).await?;
     let deed = Deed {
-        actor: &Actor::Server,
+        actor: by,
         action: "api_key.create",
         subject: format!("api_key:{}", key.id),
-        detail: serde_json::json!({ "name": name, "role": role.as_str() }),
+        detail,
     };
     audit::record(store, &mut tx, deed).await?;
     store.commit(tx).await?;
-    Ok(IssuedKey { id: key.id, secret })
+    let id = key.id.clone();
+    Ok((key, IssuedKey { id, secret }))
+}
+
+/// Takes a key back; what its bearers hold stops working at once.
+pub async fn revoke_key(store: &Store, id: &str, by: &Actor) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    if !api_keys::revoke(&mut tx, id, UnixMillis::now()).await? {
+        return Err(StoreError::NotFound {
+            kind: "API key",
+            id: id.to_owned(),
+        });
+    }
+    let deed = Deed {
+        actor: by,
+        action: "api_key.delete",
+        subject: format!("api_key:{id}"),
+        detail: serde_json::json!({}),
+    };
+    audit::record(store, &mut tx, deed).await?;
+    store.commit(tx).await
 }
 
 /// The session and bearer for a right pair of id and secret.
@@ -57,17 +120,27 @@ pub async fn exchange(
     id: &str,
     secret: &Secret,
 ) -> Result<Option<(Principal, Session)>, StoreError> {
-    let key = api_keys::find(&mut *store.read().await?, id).await?;
+    let now = UnixMillis::now();
+    let mut conn = store.read().await?;
+    let key = api_keys::find(&mut conn, id, now).await?;
     let given = Digest::of(secret.expose().as_bytes()).hex();
     // An unknown id is compared too, with a digest that no secret has in practice.
     let expected = key
         .as_ref()
         .map_or_else(|| "0".repeat(64), |key| key.secret_hash.hex());
     let right = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
-    Ok(key.filter(|_| right).map(|key| {
-        let session = tokens.issue(&key.id, UnixMillis::now());
-        (Principal::of(key), session)
-    }))
+    let Some(key) = key.filter(|_| right) else {
+        return Ok(None);
+    };
+    let scope = Scope::of(&mut conn, &key.reach).await?;
+    drop(conn);
+    if api_keys::is_used_anew(&key, now) {
+        let mut tx = store.begin().await?;
+        api_keys::used(&mut tx, &key.id, now).await?;
+        store.commit(tx).await?;
+    }
+    let session = tokens.issue(&key.id, key.expires_at, now);
+    Ok(Some((Principal::of(key, scope), session)))
 }
 
 #[cfg(test)]

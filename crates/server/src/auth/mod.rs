@@ -7,9 +7,11 @@
 mod keys;
 mod principal;
 mod role;
+mod scope;
 mod tokens;
 
-pub use keys::{IssuedKey, create_key, exchange};
+pub use keys::{IssuedKey, NewKey, create_key, exchange, issue_key, revoke_key};
 pub use principal::{Forbidden, Principal};
 pub use role::Role;
+pub use scope::Scope;
 pub use tokens::{Session, TokenError, Tokens, bearer_token};

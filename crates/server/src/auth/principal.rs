@@ -3,7 +3,7 @@
 //! Takes an API key's row, gives its name and what it may do. Never made from a claim alone: the row is read
 //! at every request, so that revoking a key works at once.
 
-use super::Role;
+use super::{Role, Scope};
 use crate::domain::Actor;
 use crate::store::api_keys::ApiKey;
 
@@ -13,24 +13,40 @@ pub struct Principal {
     key: String,
     name: String,
     role: Role,
+    scope: Scope,
 }
 
-/// The role is too low. The text begins as clients expect it to.
+/// The key does not suffice. The texts begin as clients expect them to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unauthorized: this needs an API key with the role `{needed}`, and `{name}` is a `{role}`")]
-pub struct Forbidden {
-    needed: Role,
-    name: String,
-    role: Role,
+pub enum Forbidden {
+    /// Its role is too low.
+    #[error(
+        "unauthorized: this needs an API key with the role `{needed}`, and `{name}` is a `{role}`"
+    )]
+    Role {
+        /// What is needed.
+        needed: Role,
+        /// The key's name.
+        name: String,
+        /// The key's role.
+        role: Role,
+    },
+    /// It is about all spaces, and the key is not.
+    #[error("unauthorized: this needs an API key for all spaces, and `{name}` is limited to some")]
+    Limited {
+        /// The key's name.
+        name: String,
+    },
 }
 
 impl Principal {
-    /// The bearer of this key.
-    pub(super) fn of(key: ApiKey) -> Self {
+    /// The bearer of this key, who sees these spaces.
+    pub(super) fn of(key: ApiKey, scope: Scope) -> Self {
         Self {
             key: key.id,
             name: key.name,
             role: key.role,
+            scope,
         }
     }
 
@@ -49,6 +65,16 @@ impl Principal {
         self.role
     }
 
+    /// Where it may do it.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether it may know of what is in this space.
+    pub fn sees(&self, space: &str) -> bool {
+        self.scope.covers(space)
+    }
+
     /// The same as the cause of events.
     pub fn actor(&self) -> Actor {
         Actor::User(self.name.clone())
@@ -64,10 +90,20 @@ impl Principal {
         if self.allows(needed) {
             return Ok(());
         }
-        Err(Forbidden {
+        Err(Forbidden::Role {
             needed,
             name: self.name.clone(),
             role: self.role,
         })
+    }
+
+    /// Refuses a key that is limited to some spaces.
+    pub fn require_everywhere(&self) -> Result<(), Forbidden> {
+        match self.scope {
+            Scope::Everywhere => Ok(()),
+            Scope::Within { .. } => Err(Forbidden::Limited {
+                name: self.name.clone(),
+            }),
+        }
     }
 }

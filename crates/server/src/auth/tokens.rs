@@ -9,7 +9,7 @@ use gantry_protocol::crypto::{EdKey, EdPublic};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::Principal;
+use super::{Principal, Scope};
 use crate::clock::UnixMillis;
 use crate::store::server_keys::{self, ServerKey};
 use crate::store::{Store, StoreError, api_keys};
@@ -92,9 +92,10 @@ impl Tokens {
         })
     }
 
-    /// A token for the bearer of an API key.
-    pub fn issue(&self, key: &str, now: UnixMillis) -> Session {
-        let valid_until = now.seconds() + LIFETIME;
+    /// A token for the bearer of an API key, which does not outlive the key.
+    pub fn issue(&self, key: &str, ends: Option<UnixMillis>, now: UnixMillis) -> Session {
+        let longest = now.seconds() + LIFETIME;
+        let valid_until = ends.map_or(longest, |ends| ends.seconds().min(longest));
         let claims = Claims {
             aud: vec![self.audience.clone()],
             sub: key.to_owned(),
@@ -116,8 +117,12 @@ impl Tokens {
         let Some(key) = self.subject(jwt) else {
             return Ok(None);
         };
-        let key = api_keys::find(&mut *store.read().await?, &key).await?;
-        Ok(key.map(Principal::of))
+        let mut conn = store.read().await?;
+        let Some(key) = api_keys::find(&mut conn, &key, UnixMillis::now()).await? else {
+            return Ok(None);
+        };
+        let scope = Scope::of(&mut conn, &key.reach).await?;
+        Ok(Some(Principal::of(key, scope)))
     }
 
     fn subject(&self, jwt: &str) -> Option<String> {

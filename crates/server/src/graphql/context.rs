@@ -11,7 +11,7 @@ use crate::app::{App, fault_text};
 use crate::auth::Forbidden;
 use crate::domain::{MetadataEntry, TaskInit};
 use crate::error::chain;
-use crate::operations::{Caller, Look, Manage, Operate, OperationError};
+use crate::operations::{Caller, Govern, Look, Manage, Operate, OperationError};
 use crate::store::{StorageFault, StoreError};
 
 /// What clients look for when a token is missing, wrong or expired.
@@ -44,6 +44,10 @@ pub(super) fn operate(ctx: &Context<'_>) -> Result<Operate, Error> {
 
 pub(super) fn manage(ctx: &Context<'_>) -> Result<Manage, Error> {
     Ok(caller(ctx)?.manage()?)
+}
+
+pub(super) fn govern(ctx: &Context<'_>) -> Result<Govern, Error> {
+    Ok(caller(ctx)?.govern()?)
 }
 
 pub(super) fn metadata<'a>(ctx: &Context<'a>) -> Option<&'a MetadataEntry> {

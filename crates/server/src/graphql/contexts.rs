@@ -7,13 +7,13 @@ use std::collections::HashSet;
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
 use gantry_protocol::payload::Hooks;
 
-use super::context::{caller, look};
-use super::search::{PageInfo, SearchInput, Space};
+use super::context::look;
+use super::search::{PageInfo, SearchInput};
+use super::space::Space;
 use super::stack::ConfigElement;
 use crate::domain::ContextAttachment;
 use crate::operations::{AttachedStack, Look};
 use crate::store::contexts;
-use crate::store::spaces;
 use crate::store::stacks::Stack;
 
 pub(super) struct SharedContext(pub(super) contexts::Context);
@@ -136,11 +136,7 @@ impl SharedContext {
     }
 
     async fn space_details(&self, ctx: &Context<'_>) -> Result<Space, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let space = spaces::find(&mut conn, &self.0.space).await?;
-        let role = caller(ctx)?.principal().role();
-        let missing = || Error::new("the context's space does not exist");
-        Ok(Space::seen_by(space.ok_or_else(missing)?, role))
+        Space::of(ctx, &self.0.space).await
     }
 
     async fn created_at(&self) -> i64 {

@@ -9,7 +9,7 @@ use gantry_protocol::payload::{Hooks, ToolKind};
 use super::enums::ConfigType;
 use super::vendor::TerraformWorkflowTool;
 use crate::domain::Approval;
-use crate::domain::stack::{Code, ROOT_SPACE, StackSettings, Vendor};
+use crate::domain::stack::{Code, StackSettings, Vendor};
 use crate::operations::{self, OperationError};
 
 /// Settings of a stack.
@@ -113,8 +113,8 @@ impl ConfigInput {
 }
 
 impl StackInput {
-    /// The settings, with defaults for what was left out.
-    pub(super) fn settings(self) -> Result<StackSettings, Error> {
+    /// The settings, with defaults for what was left out; `space` is the one to be in unless another is named.
+    pub(super) fn settings(self, space: String) -> Result<StackSettings, Error> {
         let (from_url, repository) = name_in(&self.repository);
         let pool = self
             .worker_pool
@@ -139,9 +139,7 @@ impl StackInput {
         Ok(StackSettings {
             name: self.name,
             description: self.description,
-            space: self
-                .space
-                .map_or_else(|| ROOT_SPACE.to_owned(), |id| id.to_string()),
+            space: self.space.map_or(space, |id| id.to_string()),
             labels: self.labels.unwrap_or_default(),
             code: Code {
                 namespace: self.namespace.unwrap_or(from_url),

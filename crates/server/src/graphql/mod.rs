@@ -3,6 +3,7 @@
 //! Takes operations, gives what the caller may see. Every field that changes something goes through a
 //! handle of `operations`. Never: an error text that was meant for the log, a query without bounds.
 
+mod api_key;
 mod commit;
 mod context;
 mod contexts;
@@ -17,6 +18,7 @@ mod query;
 mod review;
 mod run;
 mod search;
+mod space;
 mod stack;
 mod unused;
 mod vendor;

@@ -2,17 +2,16 @@
 //!
 //! Takes a policy's record, gives its fields, and its newest evaluations.
 
-use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
+use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use gantry_policy::PolicyKind;
 
-use super::context::{caller, look};
+use super::context::look;
 use super::enums::PolicyType;
-use super::search::{PageInfo, SearchInput, Space};
-use crate::auth::Role;
+use super::search::{PageInfo, SearchInput};
+use super::space::Space;
 use crate::domain::Attached;
 use crate::operations::OperationError;
 use crate::store::policies::{self, Sample};
-use crate::store::spaces;
 
 pub(super) struct Policy(pub(super) policies::Policy);
 
@@ -66,27 +65,6 @@ pub(super) struct SearchPoliciesOutput {
 #[derive(SimpleObject)]
 pub(super) struct SearchPoliciesOutputEdge {
     node: Policy,
-}
-
-/// What the caller may do in a space.
-#[derive(Clone, Copy, PartialEq, Eq, Enum)]
-pub(super) enum SpaceAccessLevel {
-    /// Look.
-    Read,
-    /// Move runs.
-    Write,
-    /// Make and change.
-    Admin,
-}
-
-impl SpaceAccessLevel {
-    pub(super) fn of(role: Role) -> Self {
-        match role {
-            Role::Reader => Self::Read,
-            Role::Writer => Self::Write,
-            Role::Admin => Self::Admin,
-        }
-    }
 }
 
 impl From<(policies::Policy, Attached)> for StackPolicyAttachment {
@@ -171,11 +149,7 @@ impl Policy {
     }
 
     async fn space_details(&self, ctx: &Context<'_>) -> Result<Space, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let space = spaces::find(&mut conn, &self.0.space).await?;
-        let role = caller(ctx)?.principal().role();
-        let missing = || Error::new("the policy's space does not exist");
-        Ok(Space::seen_by(space.ok_or_else(missing)?, role))
+        Space::of(ctx, &self.0.space).await
     }
 
     async fn created_at(&self) -> i64 {

@@ -2,12 +2,10 @@
 //!
 //! Takes the input that all searches share, gives edges and a page's ends.
 
-use async_graphql::{Error, ID, InputObject, SimpleObject};
+use async_graphql::{Error, InputObject, SimpleObject};
 
 use super::enums::OrderDirection;
-use super::policy::SpaceAccessLevel;
 use super::stack::Stack;
-use crate::auth::Role;
 use crate::operations::{Filter, OperationError, Search};
 
 /// Entries of a page when the client names no number, and the most that it may name.
@@ -207,29 +205,6 @@ impl SearchStacksOutput {
                 has_next_page: more,
                 has_previous_page: search.after.is_some(),
             },
-        }
-    }
-}
-
-/// A space.
-#[derive(SimpleObject)]
-pub(super) struct Space {
-    id: ID,
-    name: String,
-    description: String,
-    parent_space: Option<ID>,
-    /// What the caller may do in it.
-    access_level: SpaceAccessLevel,
-}
-
-impl Space {
-    pub(super) fn seen_by(space: crate::store::spaces::Space, role: Role) -> Self {
-        Self {
-            id: space.id.into(),
-            name: space.name,
-            description: space.description.unwrap_or_default(),
-            parent_space: space.parent_id.map(ID::from),
-            access_level: SpaceAccessLevel::of(role),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::enums::{ConfigType, StackState, VCSProvider};
 use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
 use super::run::Run;
-use super::search::Space;
+use super::space::Space;
 use super::unused::ModuleVersion;
 use super::vendor::VendorConfig;
 use crate::auth::Role;
@@ -20,7 +20,7 @@ use crate::domain::Approval;
 use crate::domain::stack::{StateKeeper, Vendor};
 use crate::store::runs::{self, Listing};
 use crate::store::stack_config::{self, StoredValue};
-use crate::store::{pools, spaces, stacks};
+use crate::store::stacks;
 use crate::tfstate::Output;
 
 /// Runs on one page.
@@ -273,15 +273,7 @@ impl Stack {
     }
 
     async fn space_details(&self, ctx: &Context<'_>) -> Result<Space, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let id = &self.0.settings.space;
-        let missing = || crate::store::StoreError::NotFound {
-            kind: "space",
-            id: id.clone(),
-        };
-        let space = spaces::find(&mut conn, id).await?.ok_or_else(missing)?;
-        let role = caller(ctx)?.principal().role();
-        Ok(Space::seen_by(space, role))
+        Space::of(ctx, &self.0.settings.space).await
     }
 
     async fn tracked_commit(&self) -> Option<Commit> {
@@ -296,12 +288,13 @@ impl Stack {
         self.0.settings.vendor.clone().into()
     }
 
+    /// Nothing where there is none, and where the caller does not see it.
     async fn worker_pool(&self, ctx: &Context<'_>) -> Result<Option<WorkerPool>, Error> {
-        let mut conn = look(ctx)?.read().await?;
+        let look = look(ctx)?;
         let Some(id) = self.0.settings.pool else {
             return Ok(None);
         };
-        Ok(pools::find(&mut conn, id).await?.map(WorkerPool::listed))
+        Ok(look.pool(&id.to_string()).await?.map(WorkerPool::listed))
     }
 
     /// By hand and by label, strongest first.

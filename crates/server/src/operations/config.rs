@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use gantry_protocol::{Digest, Secret, StackId};
 use rand_core::{OsRng, RngCore};
 
-use super::{Operate, OperationError};
+use super::{Operate, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::store::audit::{self, Deed};
 use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
-use crate::store::{StoreError, Tx, stacks};
+use crate::store::{StoreError, Tx};
 use crate::vault::Vault;
 
 /// The largest value, in bytes as sent.
@@ -71,7 +71,7 @@ impl Operate {
         let stack: StackId = stack.parse()?;
         let element = input.element(&self.app.vault, &sealing_purpose(&stack, input.id))?;
         let mut tx = self.app.store.begin().await?;
-        stacks::get(&mut tx, &stack).await?;
+        door::stack(&mut tx, &self.principal, stack.as_str()).await?;
         stack_config::set(&mut tx, &stack, &element).await?;
         self.record_config(&mut tx, "stack.config.set", &stack, input.id)
             .await?;
@@ -87,7 +87,7 @@ impl Operate {
     ) -> Result<Option<ConfigElement>, OperationError> {
         let stack: StackId = stack.parse()?;
         let mut tx = self.app.store.begin().await?;
-        stacks::get(&mut tx, &stack).await?;
+        door::stack(&mut tx, &self.principal, stack.as_str()).await?;
         let removed = stack_config::remove(&mut tx, &stack, id).await?;
         if removed.is_some() {
             self.record_config(&mut tx, "stack.config.delete", &stack, id)

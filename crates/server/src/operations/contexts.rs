@@ -2,19 +2,18 @@
 //!
 //! Takes inputs, gives what was made. Never: a write-only value, or a context changed without its audit line.
 
-use gantry_protocol::StackId;
 use gantry_protocol::payload::Hooks;
 
 use super::manage::check_name;
-use super::{ConfigInput, Look, Manage, Operate, OperationError};
+use super::{ConfigInput, Look, Manage, Operate, OperationError, door};
 use crate::clock::UnixMillis;
-use crate::domain::stack::{ROOT_SPACE, slug};
+use crate::domain::stack::slug;
 use crate::domain::{ContextAttachment, ContextId, attaches_itself, names_stacks};
 use crate::store::audit::{self, Deed};
 use crate::store::contexts::{self, Context, sealing_purpose};
 use crate::store::stack_config::ConfigElement;
 use crate::store::stacks::{self, Stack};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, spaces};
 
 /// The most labels of a context.
 const LABELS_LIMIT: usize = 100;
@@ -64,15 +63,15 @@ pub struct AttachedStack {
 impl Look {
     /// The context of this slug; nothing for a text that is no slug either.
     pub async fn context(&self, id: &str) -> Result<Option<Context>, StoreError> {
-        let Ok(id) = id.parse::<ContextId>() else {
-            return Ok(None);
-        };
-        contexts::find(&mut *self.read().await?, &id).await
+        door::find_context(&mut *self.read().await?, &self.principal, id).await
     }
 
-    /// Every context, in order of the slugs.
+    /// Every context that the caller sees, in order of the slugs.
     pub async fn contexts(&self) -> Result<Vec<Context>, StoreError> {
-        contexts::list(&mut *self.read().await?).await
+        let all = contexts::list(&mut *self.read().await?).await?.into_iter();
+        Ok(all
+            .filter(|context| self.principal.sees(&context.space))
+            .collect())
     }
 
     /// What a context holds; write-only values are not in it.
@@ -80,12 +79,15 @@ impl Look {
         contexts::config(&mut *self.read().await?, id).await
     }
 
-    /// The contexts of a stack, strongest first.
+    /// The contexts of a stack, strongest first; those of spaces that the caller does not see have their effect
+    /// and are not shown.
     pub async fn attached_contexts(
         &self,
         stack: &Stack,
     ) -> Result<Vec<(Context, ContextAttachment)>, StoreError> {
-        contexts::attached(&mut *self.read().await?, stack).await
+        let all = contexts::attached(&mut *self.read().await?, stack).await?;
+        let seen = |(context, _): &(Context, _)| self.principal.sees(&context.space);
+        Ok(all.into_iter().filter(seen).collect())
     }
 
     /// The stacks that a context is attached to, in order of their slugs.
@@ -97,20 +99,26 @@ impl Look {
         let by_hand = contexts::by_hand(&mut conn, &context.id).await?;
         let mut found = Vec::new();
         for (id, priority) in &by_hand {
-            let stack = stacks::get(&mut conn, id).await?;
+            let Some(stack) = door::find_stack(&mut conn, &self.principal, id.as_str()).await?
+            else {
+                continue;
+            };
             let how = ContextAttachment::ByHand(*priority);
             found.push(AttachedStack { stack, how });
         }
         if !context.labels.iter().any(|label| names_stacks(label)) {
             return Ok(found);
         }
+        let inherits = spaces::heirs(&mut conn, &context.space).await?;
         let mut after: Option<String> = None;
         loop {
             let page = stacks::page(&mut conn, after.as_deref(), STEP).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id.to_string());
             let labelled = page.into_iter().filter(|stack| {
-                attaches_itself(&context.labels, &stack.settings.labels)
+                self.principal.sees(&stack.settings.space)
+                    && inherits.contains(&stack.settings.space)
+                    && attaches_itself(&context.labels, &stack.settings.labels)
                     && by_hand.iter().all(|(id, _)| *id != stack.id)
             });
             found.extend(labelled.map(|stack| AttachedStack {
@@ -133,7 +141,7 @@ impl Operate {
         let id: ContextId = id.parse()?;
         let element = input.element(&self.app.vault, &sealing_purpose(&id, input.id))?;
         let mut tx = self.app.store.begin().await?;
-        contexts::get(&mut tx, &id).await?;
+        door::context(&mut tx, &self.principal, id.as_str()).await?;
         contexts::set_config(&mut tx, &id, &element).await?;
         let action = "context.config.set";
         self.record_context(&mut tx, action, &id, input.id).await?;
@@ -149,7 +157,7 @@ impl Operate {
     ) -> Result<Option<ConfigElement>, OperationError> {
         let id: ContextId = id.parse()?;
         let mut tx = self.app.store.begin().await?;
-        contexts::get(&mut tx, &id).await?;
+        door::context(&mut tx, &self.principal, id.as_str()).await?;
         let removed = contexts::remove_config(&mut tx, &id, element).await?;
         if removed.is_some() {
             let action = "context.config.delete";
@@ -189,14 +197,14 @@ impl Manage {
             name: new.name,
             description: new.description,
             labels: new.labels,
-            space: new.space.unwrap_or_else(|| ROOT_SPACE.to_owned()),
+            space: new.space.unwrap_or_else(|| door::home(&self.principal)),
             hooks: new.hooks,
             created_at: now,
             updated_at: now,
         };
         check(&context)?;
         let mut tx = self.app.store.begin().await?;
-        self.check_space(&mut tx, &context.space).await?;
+        door::space(&mut tx, &self.principal, &context.space).await?;
         contexts::insert(&mut tx, &context).await?;
         self.context_done(tx, "context.create", &context.id).await?;
         Ok(context)
@@ -209,7 +217,7 @@ impl Manage {
         change: ContextChange,
     ) -> Result<Context, OperationError> {
         let mut tx = self.app.store.begin().await?;
-        let old = contexts::get(&mut tx, &id.parse()?).await?;
+        let old = door::context(&mut tx, &self.principal, id).await?;
         let context = Context {
             name: change.name.unwrap_or(old.name),
             description: change.description.or(old.description),
@@ -227,7 +235,7 @@ impl Manage {
     /// Deletes a context with what it holds, wherever it is attached.
     pub async fn delete_context(&self, id: &str) -> Result<Context, OperationError> {
         let mut tx = self.app.store.begin().await?;
-        let context = contexts::get(&mut tx, &id.parse()?).await?;
+        let context = door::context(&mut tx, &self.principal, id).await?;
         contexts::delete(&mut tx, &context.id, UnixMillis::now()).await?;
         self.context_done(tx, "context.delete", &context.id).await?;
         Ok(context)
@@ -240,20 +248,21 @@ impl Manage {
         stack: &str,
         priority: i32,
     ) -> Result<Context, OperationError> {
-        let stack: StackId = stack.parse()?;
         let mut tx = self.app.store.begin().await?;
-        let context = contexts::get(&mut tx, &id.parse()?).await?;
-        stacks::get(&mut tx, &stack).await?;
-        contexts::attach(&mut tx, &context.id, &stack, priority, UnixMillis::now()).await?;
+        let context = door::context(&mut tx, &self.principal, id).await?;
+        let stack = door::stack(&mut tx, &self.principal, stack).await?;
+        let thing = ("context", context.id.to_string());
+        door::check_usable(&mut tx, thing, &context.space, &stack.settings.space).await?;
+        contexts::attach(&mut tx, &context.id, &stack.id, priority, UnixMillis::now()).await?;
         self.context_done(tx, "context.attach", &context.id).await?;
         Ok(context)
     }
 
     /// Takes a context off a stack. One that a label attaches stays.
     pub async fn detach_context(&self, id: &str, stack: &str) -> Result<Context, OperationError> {
-        let stack: StackId = stack.parse()?;
         let mut tx = self.app.store.begin().await?;
-        let context = contexts::get(&mut tx, &id.parse()?).await?;
+        let context = door::context(&mut tx, &self.principal, id).await?;
+        let stack = door::stack(&mut tx, &self.principal, stack).await?.id;
         if !contexts::detach(&mut tx, &context.id, &stack).await? {
             return Err(OperationError::ContextNotAttached {
                 context: context.id.to_string(),

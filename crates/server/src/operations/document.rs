@@ -2,13 +2,12 @@
 //!
 //! Takes the wish for a run, or a run that waits for its decision; gives the document. Never: a change.
 
+use gantry_protocol::RunState;
 use gantry_protocol::payload::Stage;
-use gantry_protocol::{RunId, RunState, StackId};
 
-use super::{Operate, OperationError, TaskRequest, TriggerRequest};
+use super::{Operate, OperationError, TaskRequest, TriggerRequest, door};
 use crate::clock::UnixMillis;
 use crate::dispatch::Signable;
-use crate::store::runs;
 
 /// A run that does not exist yet.
 #[derive(Clone, Debug)]
@@ -44,12 +43,9 @@ impl Operate {
         stack: &str,
         run: &str,
     ) -> Result<Signable, OperationError> {
-        let (stack, run): (StackId, RunId) = (stack.parse()?, run.parse()?);
-        let record = runs::get(&mut *self.app.store.read().await?, run).await?;
-        if record.run.stack != stack {
-            let (run, stack) = (run.to_string(), stack.to_string());
-            return Err(OperationError::OtherStack { run, stack });
-        }
+        let mut conn = self.app.store.read().await?;
+        let (_, record) = door::run(&mut conn, &self.principal, stack, run).await?;
+        drop(conn);
         let state = record.run.state;
         if state != RunState::Unconfirmed {
             let run = run.to_string();

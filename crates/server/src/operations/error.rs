@@ -63,6 +63,20 @@ pub enum OperationError {
         /// Who holds it.
         holder: String,
     },
+    /// It belongs to a space that the other one does not inherit from.
+    #[error(
+        "{kind} `{id}` belongs to space `{of}`, which space `{at}` does not inherit from: use one of `{at}`, or move it"
+    )]
+    NotInherited {
+        /// What it is.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// Its space.
+        of: String,
+        /// Where it was to be used.
+        at: String,
+    },
     /// The run belongs to another stack.
     #[error("run `{run}` does not belong to stack `{stack}`")]
     OtherStack {
@@ -194,6 +208,7 @@ impl OperationError {
             | Self::NoPool { .. }
             | Self::Held { .. }
             | Self::OtherStack { .. }
+            | Self::NotInherited { .. }
             | Self::NothingToSign { .. }
             | Self::Commit(_)
             | Self::NotRetried { .. }

@@ -5,7 +5,7 @@
 
 use gantry_protocol::StackId;
 
-use super::{Operate, OperationError};
+use super::{Operate, OperationError, door};
 use crate::auth::Role;
 use crate::store::audit::{self, Deed};
 use crate::store::stacks::{self, Stack};
@@ -15,7 +15,7 @@ impl Operate {
     /// Takes a stack for the caller alone.
     pub async fn hold(&self, stack: &str, note: Option<&str>) -> Result<Stack, OperationError> {
         let mut tx = self.app.store.begin().await?;
-        let stack = stacks::get(&mut tx, &stack.parse()?).await?;
+        let stack = door::stack(&mut tx, &self.principal, stack).await?;
         self.check_holder(&stack)?;
         let note = note.filter(|note| !note.is_empty());
         stacks::set_holder(&mut tx, &stack.id, Some(self.principal.name()), note).await?;
@@ -25,7 +25,7 @@ impl Operate {
     /// Frees a stack: its holder may, and an admin.
     pub async fn release(&self, stack: &str) -> Result<Stack, OperationError> {
         let mut tx = self.app.store.begin().await?;
-        let stack = stacks::get(&mut tx, &stack.parse()?).await?;
+        let stack = door::stack(&mut tx, &self.principal, stack).await?;
         if !self.principal.allows(Role::Admin) {
             self.check_holder(&stack)?;
         }

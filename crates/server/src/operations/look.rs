@@ -8,10 +8,12 @@ use gantry_protocol::{RunId, StackId};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
 
-use super::OperationError;
+use super::{OperationError, door};
 use crate::app::App;
+use crate::auth::Principal;
 use crate::domain::{StateVersion, is_leased};
 use crate::logstore::LogPage;
+use crate::store::pools::{self, Pool};
 use crate::store::runs::{self, RunRecord};
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, stack_config::ConfigElement};
@@ -24,6 +26,7 @@ const SEARCH_STEP: u32 = 200;
 #[derive(Clone, Debug)]
 pub struct Look {
     pub(super) app: Arc<App>,
+    pub(super) principal: Principal,
 }
 
 /// Which stacks a search wants.
@@ -58,10 +61,7 @@ impl Look {
 
     /// The stack of this slug; nothing for a text that is no slug either.
     pub async fn stack(&self, id: &str) -> Result<Option<Stack>, StoreError> {
-        let Ok(id) = id.parse::<StackId>() else {
-            return Ok(None);
-        };
-        stacks::find(&mut *self.read().await?, &id).await
+        door::find_stack(&mut *self.read().await?, &self.principal, id).await
     }
 
     /// The run of this id, if it belongs to the stack.
@@ -72,10 +72,20 @@ impl Look {
 
     /// The run of this id.
     pub async fn any_run(&self, id: &str) -> Result<Option<RunRecord>, StoreError> {
-        let Ok(id) = id.parse::<RunId>() else {
-            return Ok(None);
-        };
-        runs::find(&mut *self.read().await?, id).await
+        door::find_run(&mut *self.read().await?, &self.principal, id).await
+    }
+
+    /// The pool of this id; nothing for a text that is no id either.
+    pub async fn pool(&self, id: &str) -> Result<Option<Pool>, StoreError> {
+        door::find_pool(&mut *self.read().await?, &self.principal, id).await
+    }
+
+    /// Every pool that the caller sees, oldest first.
+    pub async fn pools(&self) -> Result<Vec<Pool>, StoreError> {
+        let all = pools::list(&mut *self.read().await?).await?.into_iter();
+        Ok(all
+            .filter(|pool| self.principal.sees(&pool.space))
+            .collect())
     }
 
     /// The stacks that a search finds, in order of their ids, and whether there are more.
@@ -89,7 +99,9 @@ impl Look {
                 return Ok((found, false));
             };
             after = Some(last.id.to_string());
-            for stack in page.into_iter().filter(|stack| search.fits(stack)) {
+            let seen = |stack: &Stack| self.principal.sees(&stack.settings.space);
+            let fitting = |stack: &Stack| seen(stack) && search.fits(stack);
+            for stack in page.into_iter().filter(fitting) {
                 if found.len() == search.first {
                     return Ok((found, true));
                 }

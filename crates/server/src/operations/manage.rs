@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use gantry_protocol::{PoolId, StackId};
 
-use super::OperationError;
+use super::{OperationError, door};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
-use crate::domain::stack::{ROOT_SPACE, StackSettings, StateKeeper, slug};
+use crate::domain::stack::{StackSettings, StateKeeper, slug};
 use crate::store::audit::{self, Deed};
 use crate::store::pools::{self, Pool};
 use crate::store::stacks::{self, Stack};
-use crate::store::{StoreError, Tx, spaces};
+use crate::store::{StoreError, Tx};
 use crate::vcs_probe::check_branch;
 
 /// The longest name, in bytes.
@@ -58,7 +58,7 @@ impl Manage {
     /// Makes a pool; the text is the token for its launchers, shown this once.
     pub async fn create_pool(&self, new: NewPool) -> Result<(Pool, String), OperationError> {
         check_name(&new.name)?;
-        let space = new.space.unwrap_or_else(|| ROOT_SPACE.to_owned());
+        let space = new.space.unwrap_or_else(|| door::home(&self.principal));
         let id = PoolId::from_ulid(self.app.store.new_id());
         let issued = self.app.keyring.issue(&new.csr, id)?;
         let pool = Pool {
@@ -74,7 +74,7 @@ impl Manage {
             created_at: UnixMillis::now(),
         };
         let mut tx = self.app.store.begin().await?;
-        self.check_space(&mut tx, &pool.space).await?;
+        door::space(&mut tx, &self.principal, &pool.space).await?;
         pools::insert(&mut tx, &pool).await?;
         self.record(&mut tx, "pool.create", format!("pool:{id}"))
             .await?;
@@ -88,8 +88,8 @@ impl Manage {
 
     /// Deletes a pool that no stack uses.
     pub async fn delete_pool(&self, id: &str) -> Result<Pool, OperationError> {
-        let id: PoolId = id.parse()?;
         let mut tx = self.app.store.begin().await?;
+        let id = door::pool(&mut tx, &self.principal, id).await?.id;
         let pool = pools::delete(&mut tx, id, UnixMillis::now()).await?;
         self.record(&mut tx, "pool.delete", format!("pool:{id}"))
             .await?;
@@ -105,7 +105,7 @@ impl Manage {
             None => slug(&new.settings.name)?,
         };
         let mut tx = self.app.store.begin().await?;
-        self.check_settings(&mut tx, &new.settings).await?;
+        self.check_settings(&mut tx, &new.settings, None).await?;
         let stack = Stack {
             id,
             settings: new.settings,
@@ -121,15 +121,27 @@ impl Manage {
         Ok(stack)
     }
 
+    /// The space of something whose maker named none.
+    pub fn home(&self) -> String {
+        door::home(&self.principal)
+    }
+
+    /// The stack of this slug.
+    pub async fn stack(&self, id: &str) -> Result<Stack, OperationError> {
+        door::stack(&mut *self.app.store.read().await?, &self.principal, id).await
+    }
+
     /// Replaces a stack's settings.
     pub async fn update_stack(
         &self,
         id: &str,
         settings: StackSettings,
     ) -> Result<Stack, OperationError> {
-        let id: StackId = id.parse()?;
         let mut tx = self.app.store.begin().await?;
-        self.check_settings(&mut tx, &settings).await?;
+        let old = door::stack(&mut tx, &self.principal, id).await?;
+        self.check_settings(&mut tx, &settings, Some(&old.settings))
+            .await?;
+        let id = old.id;
         stacks::update(&mut tx, &id, &settings).await?;
         let stack = stacks::get(&mut tx, &id).await?;
         self.record(&mut tx, "stack.update", format!("stack:{id}"))
@@ -140,8 +152,8 @@ impl Manage {
 
     /// Deletes a stack that no run is using. Its runs, logs and state stay in the store.
     pub async fn delete_stack(&self, id: &str) -> Result<Stack, OperationError> {
-        let id: StackId = id.parse()?;
         let mut tx = self.app.store.begin().await?;
+        let id = door::stack(&mut tx, &self.principal, id).await?.id;
         let stack = stacks::delete(&mut tx, &id, UnixMillis::now()).await?;
         self.record(&mut tx, "stack.delete", format!("stack:{id}"))
             .await?;
@@ -153,25 +165,23 @@ impl Manage {
         &self,
         tx: &mut Tx,
         settings: &StackSettings,
+        old: Option<&StackSettings>,
     ) -> Result<(), OperationError> {
         check_name(&settings.name)?;
         self.app.sources.check(&settings.code.url)?;
         check_branch(&settings.code.branch)?;
         check_project_root(&settings.code.project_root)?;
-        self.check_space(tx, &settings.space).await?;
-        if let Some(pool) = settings.pool {
-            pools::get(tx, pool).await?;
+        door::space(tx, &self.principal, &settings.space).await?;
+        let stays = |old: &StackSettings| old.pool == settings.pool && old.space == settings.space;
+        match settings.pool {
+            // A pool that an admin of more spaces gave it is kept by one who does not see it.
+            Some(pool) if !old.is_some_and(stays) => {
+                let pool = door::pool(tx, &self.principal, &pool.to_string()).await?;
+                let thing = ("worker pool", pool.id.to_string());
+                door::check_usable(tx, thing, &pool.space, &settings.space).await
+            }
+            Some(_) | None => Ok(()),
         }
-        Ok(())
-    }
-
-    pub(super) async fn check_space(&self, tx: &mut Tx, space: &str) -> Result<(), OperationError> {
-        let missing = || StoreError::NotFound {
-            kind: "space",
-            id: space.to_owned(),
-        };
-        spaces::find(tx, space).await?.ok_or_else(missing)?;
-        Ok(())
     }
 
     pub(super) async fn record(

@@ -1,13 +1,16 @@
 //! What people can do, one handle per role.
 //!
 //! Takes a principal, gives a handle that has only the methods its role may call: [`Look`] reads,
-//! [`Operate`] moves runs, [`Manage`] makes and changes stacks and pools. Each change is one transaction
-//! with its line in the audit trail. Never: a change past a handle.
+//! [`Operate`] moves runs, [`Manage`] makes and changes stacks and pools, [`Govern`] spaces and keys. What a
+//! handle works on comes through `door`, which knows the spaces of who asks. Each change is one transaction
+//! with its line in the audit trail. Never: a change past a handle, or a thing past the door.
 
 mod config;
 mod contexts;
 mod document;
+mod door;
 mod error;
+mod govern;
 mod hold;
 mod look;
 mod manage;
@@ -15,6 +18,7 @@ mod operate;
 mod policies;
 mod retry;
 mod review;
+mod spaces;
 mod trigger;
 mod workers;
 
@@ -27,10 +31,12 @@ pub use config::ConfigInput;
 pub use contexts::{AttachedStack, ContextChange, NewContext};
 pub use document::RunWish;
 pub use error::OperationError;
+pub use govern::Govern;
 pub use look::{Filter, Look, Search};
 pub use manage::{Manage, NewPool, NewStack};
 pub use operate::Operate;
 pub use policies::{NewPolicy, PolicyChange};
+pub use spaces::SpaceSettings;
 pub use trigger::{TaskRequest, TriggerRequest};
 
 /// A principal at this server.
@@ -55,6 +61,7 @@ impl Caller {
     pub fn look(&self) -> Look {
         Look {
             app: Arc::clone(&self.app),
+            principal: self.principal.clone(),
         }
     }
 
@@ -62,6 +69,16 @@ impl Caller {
     pub fn operate(&self) -> Result<Operate, Forbidden> {
         self.principal.require(Role::Writer)?;
         Ok(Operate {
+            app: Arc::clone(&self.app),
+            principal: self.principal.clone(),
+        })
+    }
+
+    /// The handle for spaces and API keys.
+    pub fn govern(&self) -> Result<Govern, Forbidden> {
+        self.principal.require(Role::Admin)?;
+        self.principal.require_everywhere()?;
+        Ok(Govern {
             app: Arc::clone(&self.app),
             principal: self.principal.clone(),
         })

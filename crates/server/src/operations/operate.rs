@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
-use gantry_protocol::{RunId, RunState, StackId};
+use gantry_protocol::{RunId, RunState};
 
-use super::OperationError;
+use super::{OperationError, door};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
 use crate::domain::{MetadataEntry, RunEvent};
+use crate::policies::Opinion;
 use crate::store::audit::{self, Deed};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{StoreError, Tx, stacks};
+use crate::store::{StoreError, Tx};
 
 /// The most that a note may hold, in bytes.
 const NOTE_LIMIT: usize = 4 * 1024;
@@ -80,22 +81,17 @@ impl Operate {
         note: Option<&str>,
         metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
-        let stack: StackId = stack.parse()?;
-        let run: RunId = run.parse()?;
         check_note(note)?;
         // Asked before the transaction: it may take seconds.
         let opinion = match event {
-            RunEvent::Confirm if self.waits(&stack, run).await? => Some(self.approved(run).await?),
+            RunEvent::Confirm => self.opinion(stack, run).await?,
             _ => None,
         };
         let mut tx = self.app.store.begin().await?;
-        let before = runs::get(&mut tx, run).await?;
-        if before.run.stack != stack {
-            let (run, stack) = (run.to_string(), stack.to_string());
-            return Err(OperationError::OtherStack { run, stack });
-        }
+        let (stack, before) = door::run(&mut tx, &self.principal, stack, run).await?;
+        let run = before.run.id;
         if event == RunEvent::Confirm {
-            self.check_holder(&stacks::get(&mut tx, &stack).await?)?;
+            self.check_holder(&stack)?;
         }
         if let Some(opinion) = opinion
             && !opinion.still_holds(&mut tx).await?
@@ -121,13 +117,16 @@ impl Operate {
         Ok(applied.record)
     }
 
-    /// Whether a run of the stack waits for a confirm; the state machine has the words for those that don't.
-    async fn waits(&self, stack: &StackId, run: RunId) -> Result<bool, StoreError> {
-        let found = runs::find(&mut *self.app.store.read().await?, run).await?;
-        let waits = |record: RunRecord| {
-            record.run.stack == *stack && record.run.state == RunState::Unconfirmed
-        };
-        Ok(found.is_some_and(waits))
+    /// What approval policies say about a run that waits for a confirm; the state machine has the words for
+    /// those that don't.
+    async fn opinion(&self, stack: &str, run: &str) -> Result<Option<Opinion>, OperationError> {
+        let mut conn = self.app.store.read().await?;
+        let (_, record) = door::run(&mut conn, &self.principal, stack, run).await?;
+        drop(conn);
+        match record.run.state {
+            RunState::Unconfirmed => Ok(Some(self.approved(record.run.id).await?)),
+            _ => Ok(None),
+        }
     }
 
     pub(super) async fn record(

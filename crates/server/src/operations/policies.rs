@@ -3,13 +3,13 @@
 //! Takes inputs, compiles what is to decide, gives what was made. Never: a policy stored that does not compile.
 
 use gantry_policy::PolicyKind;
-use gantry_protocol::{RunState, StackId};
+use gantry_protocol::RunState;
 use serde_json::Value;
 
 use super::manage::check_name;
-use super::{Look, Manage, Operate, OperationError};
+use super::{Look, Manage, Operate, OperationError, door};
 use crate::clock::UnixMillis;
-use crate::domain::stack::{ROOT_SPACE, slug};
+use crate::domain::stack::slug;
 use crate::domain::{Attached, Gate, PolicyId, names_stacks};
 use crate::policies::shown;
 use crate::store::policies::{self, Policy, Sample};
@@ -55,23 +55,26 @@ pub struct PolicyChange {
 impl Look {
     /// The policy of this slug; nothing for a text that is no slug either.
     pub async fn policy(&self, id: &str) -> Result<Option<Policy>, StoreError> {
-        let Ok(id) = id.parse::<PolicyId>() else {
-            return Ok(None);
-        };
-        policies::find(&mut *self.read().await?, &id).await
+        door::find_policy(&mut *self.read().await?, &self.principal, id).await
     }
 
-    /// Every policy, in order of the slugs.
+    /// Every policy that the caller sees, in order of the slugs.
     pub async fn policies(&self) -> Result<Vec<Policy>, StoreError> {
-        policies::list(&mut *self.read().await?).await
+        let all = policies::list(&mut *self.read().await?).await?.into_iter();
+        Ok(all
+            .filter(|policy| self.principal.sees(&policy.space))
+            .collect())
     }
 
-    /// The policies that are about a stack, and how each came to it.
+    /// The policies that are about a stack, and how each came to it; those of spaces that the caller does not
+    /// see decide too and are not shown.
     pub async fn attached_policies(
         &self,
         stack: &Stack,
     ) -> Result<Vec<(Policy, Attached)>, StoreError> {
-        policies::attached(&mut *self.read().await?, stack).await
+        let all = policies::attached(&mut *self.read().await?, stack).await?;
+        let seen = |(policy, _): &(Policy, Attached)| self.principal.sees(&policy.space);
+        Ok(all.into_iter().filter(seen).collect())
     }
 
     /// Whether approval policies have a say before a run goes on from where it waits.
@@ -126,13 +129,13 @@ impl Manage {
             kind: new.kind,
             body: new.body,
             labels: new.labels,
-            space: new.space.unwrap_or_else(|| ROOT_SPACE.to_owned()),
+            space: new.space.unwrap_or_else(|| door::home(&self.principal)),
             created_at: now,
             updated_at: now,
         };
         self.check_policy(&policy).await?;
         let mut tx = self.app.store.begin().await?;
-        self.check_space(&mut tx, &policy.space).await?;
+        door::space(&mut tx, &self.principal, &policy.space).await?;
         policies::insert(&mut tx, &policy).await?;
         self.done(tx, "policy.create", &policy.id).await?;
         Ok(policy)
@@ -145,7 +148,7 @@ impl Manage {
         change: PolicyChange,
     ) -> Result<Policy, OperationError> {
         let mut tx = self.app.store.begin().await?;
-        let old = policies::get(&mut tx, &id.parse()?).await?;
+        let old = door::policy(&mut tx, &self.principal, id).await?;
         // The text is read without holding the writer.
         drop(tx);
         let policy = Policy {
@@ -173,7 +176,7 @@ impl Manage {
     /// Deletes a policy, wherever it is attached.
     pub async fn delete_policy(&self, id: &str) -> Result<Policy, OperationError> {
         let mut tx = self.app.store.begin().await?;
-        let policy = policies::get(&mut tx, &id.parse()?).await?;
+        let policy = door::policy(&mut tx, &self.principal, id).await?;
         policies::delete(&mut tx, &policy.id, UnixMillis::now()).await?;
         self.done(tx, "policy.delete", &policy.id).await?;
         Ok(policy)
@@ -181,21 +184,22 @@ impl Manage {
 
     /// Attaches a policy to a stack.
     pub async fn attach_policy(&self, id: &str, stack: &str) -> Result<Policy, OperationError> {
-        let stack: StackId = stack.parse()?;
         let mut tx = self.app.store.begin().await?;
-        let policy = policies::get(&mut tx, &id.parse()?).await?;
+        let policy = door::policy(&mut tx, &self.principal, id).await?;
         check_decides(&policy)?;
-        stacks::get(&mut tx, &stack).await?;
-        policies::attach(&mut tx, &policy.id, &stack, UnixMillis::now()).await?;
+        let stack = door::stack(&mut tx, &self.principal, stack).await?;
+        let thing = ("policy", policy.id.to_string());
+        door::check_usable(&mut tx, thing, &policy.space, &stack.settings.space).await?;
+        policies::attach(&mut tx, &policy.id, &stack.id, UnixMillis::now()).await?;
         self.done(tx, "policy.attach", &policy.id).await?;
         Ok(policy)
     }
 
     /// Takes a policy off a stack. One that a label attaches stays.
     pub async fn detach_policy(&self, id: &str, stack: &str) -> Result<Policy, OperationError> {
-        let stack: StackId = stack.parse()?;
         let mut tx = self.app.store.begin().await?;
-        let policy = policies::get(&mut tx, &id.parse()?).await?;
+        let policy = door::policy(&mut tx, &self.principal, id).await?;
+        let stack = door::stack(&mut tx, &self.principal, stack).await?.id;
         if !policies::detach(&mut tx, &policy.id, &stack).await? {
             return Err(OperationError::NotAttached {
                 policy: policy.id.to_string(),

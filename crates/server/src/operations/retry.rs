@@ -3,9 +3,9 @@
 //! Takes a run that ended without success, gives a new run of the same commit and command under the stack's
 //! settings of now. Never: what users attached to the old run, for a signature is about one run.
 
-use super::{Operate, OperationError};
+use super::{Operate, OperationError, door};
 use crate::domain::MetadataEntry;
-use crate::store::runs::{self, RunRecord};
+use crate::store::runs::RunRecord;
 
 impl Operate {
     /// Makes a run like one that failed, was stopped, canceled, discarded or skipped.
@@ -16,11 +16,9 @@ impl Operate {
         metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
         let stack = self.stack(stack).await?;
-        let old = runs::get(&mut *self.app.store.read().await?, run.parse()?).await?;
-        if old.run.stack != stack.id {
-            let (run, stack) = (old.run.id.to_string(), stack.id.to_string());
-            return Err(OperationError::OtherStack { run, stack });
-        }
+        let mut conn = self.app.store.read().await?;
+        let (_, old) = door::run(&mut conn, &self.principal, stack.id.as_str(), run).await?;
+        drop(conn);
         if !old.run.can_be_retried() {
             return Err(OperationError::NotRetried {
                 run: old.run.id,

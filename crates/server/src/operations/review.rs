@@ -3,11 +3,12 @@
 //! Takes a decision of a person, keeps it, asks the approval policies what follows from it. Never: a review of a
 //! run that waits for nobody.
 
-use gantry_protocol::{RunId, RunState, StackId};
+use gantry_protocol::{RunId, RunState};
 use ulid::Ulid;
 
 use super::operate::check_note;
-use super::{Operate, OperationError};
+use super::{Operate, OperationError, door};
+use crate::auth::Principal;
 use crate::clock::UnixMillis;
 use crate::domain::{Gate, MetadataEntry, Review};
 use crate::error::chain;
@@ -27,7 +28,7 @@ impl Operate {
     ) -> Result<Ulid, OperationError> {
         check_note(note)?;
         let mut tx = self.app.store.begin().await?;
-        let record = reviewed(&mut tx, &stack.parse()?, run).await?;
+        let record = reviewed(&mut tx, &self.principal, stack, run).await?;
         let id = record.run.id;
         let review = ReviewRow {
             id: self.app.store.new_id(),
@@ -79,21 +80,20 @@ impl Operate {
 
 async fn reviewed(
     conn: &mut Conn,
-    stack: &StackId,
+    who: &Principal,
+    stack: &str,
     run: Option<&str>,
 ) -> Result<RunRecord, OperationError> {
     let record = match run {
-        Some(run) => runs::get(conn, run.parse()?).await?,
-        None => runs::lock_holder(conn, stack)
-            .await?
-            .ok_or_else(|| OperationError::NoBlocker {
+        Some(run) => door::run(conn, who, stack, run).await?.1,
+        None => {
+            let stack = door::stack(conn, who, stack).await?.id;
+            let holder = runs::lock_holder(conn, &stack).await?;
+            holder.ok_or_else(|| OperationError::NoBlocker {
                 stack: stack.to_string(),
-            })?,
+            })?
+        }
     };
-    if record.run.stack != *stack {
-        let (run, stack) = (record.run.id.to_string(), stack.to_string());
-        return Err(OperationError::OtherStack { run, stack });
-    }
     match record.run.state {
         RunState::Unconfirmed | RunState::PendingReview => Ok(record),
         RunState::Queued if record.gate == Gate::Closed => Ok(record),

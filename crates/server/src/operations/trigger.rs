@@ -4,9 +4,9 @@
 //! that nobody named and no branch points at.
 
 use gantry_policy::PolicyKind;
-use gantry_protocol::{RunId, RunType, StackId};
+use gantry_protocol::{RunId, RunType};
 
-use super::{Operate, OperationError};
+use super::{Operate, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::domain::stack::StateKeeper;
 use crate::domain::{Gate, MetadataEntry, Run, TaskInit};
@@ -123,11 +123,11 @@ impl Operate {
     }
 
     pub(super) async fn stack(&self, id: &str) -> Result<Stack, OperationError> {
-        let id: StackId = id.parse()?;
-        let stack = stacks::get(&mut *self.app.store.read().await?, &id).await?;
+        let mut conn = self.app.store.read().await?;
+        let stack = door::stack(&mut conn, &self.principal, id).await?;
         if stack.settings.pool.is_none() {
             return Err(OperationError::NoPool {
-                stack: id.to_string(),
+                stack: stack.id.to_string(),
             });
         }
         Ok(stack)
@@ -222,7 +222,7 @@ impl Operate {
         let at = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
         // The stack may have been deleted or taken while its host was asked for the branch.
-        let stack = stacks::get(&mut tx, &new.run.stack).await?;
+        let stack = door::stack(&mut tx, &self.principal, new.run.stack.as_str()).await?;
         if new.run.run_type.takes_stack_lock() {
             self.check_holder(&stack)?;
         }

@@ -2,21 +2,20 @@
 //!
 //! Takes a pool and a launcher, changes its row and tells it through its inbox, in one transaction.
 
+use gantry_protocol::LauncherId;
 use gantry_protocol::control::inbox::Content;
-use gantry_protocol::{LauncherId, PoolId};
 
-use super::{Manage, OperationError};
+use super::{Manage, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::store::launchers::{self, Intake, Launcher, Standing};
-use crate::store::{Tx, inbox, leases, pools};
+use crate::store::{Tx, inbox, leases};
 
 impl Manage {
     /// Tells every launcher of a pool to finish what it has, end, and be started anew.
     pub async fn cycle_pool(&self, id: &str) -> Result<(), OperationError> {
-        let id: PoolId = id.parse()?;
         let at = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
-        pools::get(&mut tx, id).await?;
+        let id = door::pool(&mut tx, &self.principal, id).await?.id;
         for launcher in launchers::of_pool(&mut tx, id).await? {
             inbox::push(&mut tx, launcher.id, &Content::Cycle, None, at).await?;
         }
@@ -74,8 +73,9 @@ impl Manage {
     }
 
     async fn worker(&self, pool: &str, id: &str) -> Result<(Tx, Launcher), OperationError> {
-        let (pool, id): (PoolId, LauncherId) = (pool.parse()?, id.parse()?);
+        let id: LauncherId = id.parse()?;
         let mut tx = self.app.store.begin().await?;
+        let pool = door::pool(&mut tx, &self.principal, pool).await?.id;
         let launcher = launchers::get(&mut tx, pool, id).await?;
         Ok((tx, launcher))
     }

@@ -9,13 +9,13 @@ use clap::Parser;
 
 use super::{printer, serve, start_logs};
 use crate::app::{AppError, open_blobs, open_store};
-use crate::auth::{Role, create_key};
-use crate::clock::UnixMillis;
+use crate::auth::{NewKey, issue_key, revoke_key};
 use crate::config::{ApiKeyCommand, Cli, Command, MasterKeyCommand, Output, WorkerCommand};
 use crate::dist;
+use crate::domain::Actor;
 use crate::error::{Exit, chain};
 use crate::graphql;
-use crate::store::{StoreError, api_keys};
+use crate::store::api_keys::Reach;
 use crate::vault::Vault;
 
 /// A file of the command line that can't be read.
@@ -70,8 +70,23 @@ async fn dispatch(command: Command) -> Done {
             data_dir,
             name,
             role,
+            spaces,
             output,
-        }) => create_api_key(&data_dir, &name, role, output).await,
+        }) => {
+            let reach = if spaces.is_empty() {
+                Reach::All
+            } else {
+                Reach::Spaces(spaces)
+            };
+            let new = NewKey {
+                name,
+                description: None,
+                role,
+                reach,
+                expires_at: None,
+            };
+            create_api_key(&data_dir, new, output).await
+        }
         Command::ApiKey(ApiKeyCommand::Revoke { data_dir, id }) => {
             revoke_api_key(&data_dir, &id).await
         }
@@ -84,27 +99,18 @@ async fn dispatch(command: Command) -> Done {
     }
 }
 
-async fn create_api_key(data_dir: &Path, name: &str, role: Role, output: Output) -> Done {
+async fn create_api_key(data_dir: &Path, new: NewKey, output: Output) -> Done {
     let store = open_existing(data_dir).await?;
-    let key = create_key(&store, name, role).await?;
+    let (_, key) = issue_key(&store, new, &Actor::Server).await?;
     store.close().await;
     Ok(printer::issued_key(&key, output)?)
 }
 
 async fn revoke_api_key(data_dir: &Path, id: &str) -> Done {
     let store = open_existing(data_dir).await?;
-    let mut tx = store.begin().await?;
-    let revoked = api_keys::revoke(&mut tx, id, UnixMillis::now()).await?;
-    store.commit(tx).await?;
+    let revoked = revoke_key(&store, id, &Actor::Server).await;
     store.close().await;
-    if revoked {
-        return Ok(());
-    }
-    Err(StoreError::NotFound {
-        kind: "API key",
-        id: id.to_owned(),
-    }
-    .into())
+    Ok(revoked?)
 }
 
 async fn add_worker(data_dir: &Path, manifest: &Path, binary: &Path) -> Done {

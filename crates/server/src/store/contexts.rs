@@ -8,7 +8,7 @@ use gantry_protocol::payload::Hooks;
 use super::codes::{Code, from_json, parse, to_json};
 use super::stack_config::{self, ConfigElement};
 use super::stacks::Stack;
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, spaces};
 use crate::clock::UnixMillis;
 use crate::domain::{ContextAttachment, ContextId, attaches_itself, names_stacks};
 
@@ -203,7 +203,8 @@ struct AttachedRow {
 }
 
 /// The contexts of a stack, strongest first: by hand in order of priority, then by label, each in order of
-/// the slugs.
+/// the slugs. A label attaches only what belongs to the stack's space or to one that it inherits from: else a
+/// context of one space could put its hooks into the runs of another.
 pub async fn attached(
     conn: &mut Conn,
     stack: &Stack,
@@ -221,10 +222,12 @@ pub async fn attached(
         found.push((row.context.try_into()?, how));
     }
     let sql = "SELECT * FROM contexts WHERE autoattach AND deleted_at IS NULL";
-    let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(conn).await?;
+    let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&mut *conn).await?;
+    let line = spaces::lineage(conn, &stack.settings.space).await?;
     for row in rows {
         let context = Context::try_from(row)?;
-        let fits = attaches_itself(&context.labels, &stack.settings.labels);
+        let fits = line.contains(&context.space)
+            && attaches_itself(&context.labels, &stack.settings.labels);
         if fits && found.iter().all(|(known, _)| known.id != context.id) {
             found.push((context, ContextAttachment::ByLabel));
         }

@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use super::codes::{Code, from_json, parse, to_json};
 use super::stacks::Stack;
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, spaces};
 use crate::clock::UnixMillis;
 use crate::domain::{Attached, PolicyId, attaches_itself};
 
@@ -233,7 +233,9 @@ pub async fn detach(
     Ok(done.rows_affected() > 0)
 }
 
-/// The policies that are about a stack, in order of the slugs, and how each came to it.
+/// The policies that are about a stack, in order of the slugs, and how each came to it. A label attaches only
+/// what belongs to the stack's space or to one that it inherits from: else whoever may make policies in one space
+/// could approve runs in another.
 pub async fn attached(
     conn: &mut Conn,
     stack: &Stack,
@@ -243,11 +245,14 @@ pub async fn attached(
         .bind(stack.id.as_str())
         .fetch_all(&mut *conn)
         .await?;
+    let line = spaces::lineage(conn, &stack.settings.space).await?;
     let how = |policy: &Policy| {
         if by_hand.iter().any(|(id,)| id == policy.id.as_str()) {
             return Some(Attached::ByHand);
         }
-        attaches_itself(&policy.labels, &stack.settings.labels).then_some(Attached::ByLabel)
+        let near = line.contains(&policy.space);
+        let named = attaches_itself(&policy.labels, &stack.settings.labels);
+        (near && named).then_some(Attached::ByLabel)
     };
     let all = list(conn).await?.into_iter();
     Ok(all

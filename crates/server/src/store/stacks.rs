@@ -219,6 +219,16 @@ pub async fn get(conn: &mut Conn, id: &StackId) -> Result<Stack, StoreError> {
     find(conn, id).await?.ok_or_else(|| missing(id))
 }
 
+/// The space of a stack, also of a deleted one.
+pub async fn space(conn: &mut Conn, id: &StackId) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT space_id FROM stacks WHERE id = $1";
+    let row: Option<(String,)> = sqlx::query_as(sql)
+        .bind(id.as_str())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|(space,)| space))
+}
+
 /// Up to `limit` stacks in order of their slugs, after the given one.
 pub async fn page(
     conn: &mut Conn,

@@ -15,5 +15,6 @@ mod policies;
 mod pools;
 mod process;
 mod runs;
+mod spaces;
 mod stacks;
 mod world;

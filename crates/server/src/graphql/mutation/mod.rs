@@ -3,6 +3,7 @@
 //! Each field takes the handle that its role gives and calls one method of it.
 
 mod contexts;
+mod access;
 mod policies;
 mod pools;
 mod runs;
@@ -20,4 +21,5 @@ pub struct Mutation(
     pools::PoolMutation,
     policies::PolicyMutation,
     contexts::ContextMutation,
+    access::AccessMutation,
 );

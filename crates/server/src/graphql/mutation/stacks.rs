@@ -29,7 +29,7 @@ impl StackMutation {
         };
         let new = NewStack {
             slug,
-            settings: input.settings()?,
+            settings: input.settings(manage.home())?,
             state_keeper,
         };
         Ok(Stack(manage.create_stack(new).await?))
@@ -42,9 +42,10 @@ impl StackMutation {
         id: ID,
         input: StackInput,
     ) -> Result<Stack, Error> {
-        Ok(Stack(
-            manage(ctx)?.update_stack(&id, input.settings()?).await?,
-        ))
+        let manage = manage(ctx)?;
+        let space = manage.stack(&id).await?.settings.space;
+        let settings = input.settings(space)?;
+        Ok(Stack(manage.update_stack(&id, settings).await?))
     }
 
     /// Deletes a stack that no run is using. What it manages stays as it is.

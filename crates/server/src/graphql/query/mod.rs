@@ -3,6 +3,7 @@
 //! Everything but `viewer` answers `unauthorized` to a caller without a valid token.
 
 mod contexts;
+mod access;
 mod policies;
 mod pools;
 mod session;
@@ -18,4 +19,5 @@ pub struct Query(
     policies::PolicyQuery,
     contexts::ContextQuery,
     pools::PoolQuery,
+    access::AccessQuery,
 );

@@ -6,7 +6,6 @@ use async_graphql::{Context, Error, ID, Object};
 
 use crate::graphql::context::look;
 use crate::graphql::pool::WorkerPool;
-use crate::store::pools;
 
 #[derive(Default)]
 pub(super) struct PoolQuery;
@@ -14,14 +13,11 @@ pub(super) struct PoolQuery;
 #[Object]
 impl PoolQuery {
     async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let pools = pools::list(&mut conn).await?;
+        let pools = look(ctx)?.pools().await?;
         Ok(pools.into_iter().map(WorkerPool::listed).collect())
     }
 
     async fn worker_pool(&self, ctx: &Context<'_>, id: ID) -> Result<Option<WorkerPool>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let Ok(id) = id.parse() else { return Ok(None) };
-        Ok(pools::find(&mut conn, id).await?.map(WorkerPool::listed))
+        Ok(look(ctx)?.pool(&id).await?.map(WorkerPool::listed))
     }
 }

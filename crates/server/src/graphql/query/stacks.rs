@@ -10,7 +10,6 @@ use crate::graphql::enums::RunType;
 use crate::graphql::search::{SearchInput, SearchStacksOutput};
 use crate::graphql::stack::Stack;
 use crate::operations::{RunWish, TaskRequest, TriggerRequest};
-use crate::store::stacks;
 
 #[derive(Default)]
 pub(super) struct StackQuery;
@@ -61,8 +60,7 @@ impl StackQuery {
         // Clients compare this text.
         let missing = || Error::new("not found");
         let record = look.any_run(&run_id).await?.ok_or_else(missing)?;
-        let mut conn = look.read().await?;
-        let stack = stacks::find(&mut conn, &record.run.stack).await?;
+        let stack = look.stack(record.run.stack.as_str()).await?;
         Ok(Some(stack.map(Stack).ok_or_else(missing)?))
     }
 
