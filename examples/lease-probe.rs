@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
         credentials: &credentials,
         data: &data,
         about,
+        unfinished: 0,
         roots: &config.root_cas,
     };
     let (session, _) = establish(start).await?;

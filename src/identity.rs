@@ -34,6 +34,8 @@ pub struct Identity {
     pub launcher: LauncherId,
     /// The launcher's own key.
     pub key: EdKey,
+    /// Digest of the pool's public key that it proved; nothing in what an older version stored.
+    pub proved: Option<Digest>,
 }
 
 /// What the data directory says about earlier enrolments.
@@ -99,6 +101,8 @@ struct File1 {
     pool: PoolId,
     machine: Digest,
     key: Secret,
+    #[serde(default)]
+    proved: Option<Digest>,
 }
 
 impl DataDir {
@@ -164,6 +168,7 @@ impl DataDir {
                 let identity = Identity {
                     launcher: file.launcher,
                     key,
+                    proved: file.proved,
                 };
                 Ok(Stored::Enrolled(Box::new(identity)))
             }
@@ -185,6 +190,19 @@ impl DataDir {
             epoch: 0,
             pending: None,
         })?;
+        self.update_identity(identity, pool, machine)
+    }
+
+    /// Stores an identity that is known here, which keeps its epochs.
+    ///
+    /// # Errors
+    /// [`IdentityError::Write`].
+    pub fn update_identity(
+        &self,
+        identity: &Identity,
+        pool: PoolId,
+        machine: Digest,
+    ) -> Result<(), IdentityError> {
         let key = identity.key.to_pem();
         self.write(
             IDENTITY,
@@ -193,6 +211,7 @@ impl DataDir {
                 pool,
                 machine,
                 key,
+                proved: identity.proved,
             },
         )
     }
@@ -260,6 +279,7 @@ mod tests {
             Identity {
                 launcher,
                 key: EdKey::generate(),
+                proved: Some(Digest::of(b"pool key")),
             },
         )
     }
@@ -291,6 +311,14 @@ mod tests {
             panic!("not read")
         };
         assert_eq!(read.key.public(), identity.key.public());
+        assert_eq!(read.proved, identity.proved);
+        let epoch = Epoch {
+            epoch: 7,
+            pending: None,
+        };
+        dir.store_epoch(&epoch).unwrap();
+        dir.update_identity(&identity, pool, here).unwrap();
+        assert_eq!(dir.epoch().unwrap(), epoch);
         assert!(matches!(
             dir.identity(pool, there),
             Ok(Stored::None { discarded: Some(_) })

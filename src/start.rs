@@ -207,6 +207,7 @@ async fn join(
         roots: &config.root_cas,
         data: own,
         about,
+        unfinished: journal.unfinished()?,
     })
     .await?;
     if fresh {

@@ -109,6 +109,14 @@ impl Journal {
         paths.into_iter().map(Self::read).collect()
     }
 
+    /// How many leases have not ended.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`].
+    pub fn unfinished(&self) -> Result<usize, JournalError> {
+        Ok(self.paths("json")?.len())
+    }
+
     /// Forgets ended leases whose envelopes have expired.
     ///
     /// # Errors

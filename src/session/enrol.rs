@@ -7,6 +7,7 @@ use gantry_protocol::control::session::{
     SessionRequest, Takeover,
 };
 use gantry_protocol::crypto::{EdKey, JwsError, jws};
+use gantry_protocol::{Digest, PoolId};
 use tracing::{info, warn};
 
 use super::{CallError, Session, Start, Transport};
@@ -38,6 +39,16 @@ pub enum EnrolError {
     /// The HTTP client.
     #[error("the HTTPS client can't be set up")]
     Client(#[from] gantry_net::ClientError),
+    /// What it has not finished is sealed to another key.
+    #[error(
+        "SPACELIFT_POOL_PRIVATE_KEY: pool {pool} was reset, and {runs} runs of this host are not finished, which only the former key can open; start with the former token and key once more, drain, and change them then"
+    )]
+    Unfinished {
+        /// The pool.
+        pool: PoolId,
+        /// How many runs.
+        runs: usize,
+    },
     /// A proof can't be signed.
     #[error("a proof can't be signed with this host's key")]
     Sign(#[from] JwsError),
@@ -92,7 +103,7 @@ async fn enrolment(start: &Start<'_>, transport: &Transport) -> Result<Enrolment
     match start.data.identity(start.credentials.pool, machine)? {
         Stored::Enrolled(identity) => {
             return Ok(Enrolment {
-                identity: *identity,
+                identity: proven(start, transport, *identity).await?,
                 fresh: false,
             });
         }
@@ -108,6 +119,7 @@ async fn enrolment(start: &Start<'_>, transport: &Transport) -> Result<Enrolment
     let identity = Identity {
         launcher: enrolled.launcher,
         key,
+        proved: Some(pool_key(start)),
     };
     start
         .data
@@ -117,6 +129,38 @@ async fn enrolment(start: &Start<'_>, transport: &Transport) -> Result<Enrolment
         identity,
         fresh: true,
     })
+}
+
+/// The identity, once the server knows that it has the pool's key of now: after a reset of the pool this host got
+/// another one, and the server seals to the key that was proved last.
+async fn proven(
+    start: &Start<'_>,
+    transport: &Transport,
+    identity: Identity,
+) -> Result<Identity, EnrolError> {
+    let (pool, now) = (start.credentials.pool, pool_key(start));
+    if identity.proved == Some(now) {
+        return Ok(identity);
+    }
+    if identity.proved.is_some() && start.unfinished > 0 {
+        return Err(EnrolError::Unfinished {
+            pool,
+            runs: start.unfinished,
+        });
+    }
+    let enrolled: Enrolled = loop_until(|| enrol(start, transport, &identity.key)).await?;
+    let identity = Identity {
+        launcher: enrolled.launcher,
+        proved: Some(now),
+        ..identity
+    };
+    start.data.update_identity(&identity, pool, machine())?;
+    info!(launcher = %identity.launcher, %pool, "proved the pool's key");
+    Ok(identity)
+}
+
+fn pool_key(start: &Start<'_>) -> Digest {
+    Digest::of(&start.credentials.key.public().to_spki_der())
 }
 
 async fn enrol(

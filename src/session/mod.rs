@@ -122,6 +122,8 @@ pub struct Start<'a> {
     pub data: &'a crate::identity::DataDir,
     /// What we say of ourselves.
     pub about: wire::About,
+    /// How many accepted runs are not finished.
+    pub unfinished: usize,
 }
 
 impl Session {

@@ -45,6 +45,15 @@ data! {
     Viewer { viewer: Option<User> }
     WorkerPools { worker_pools: Vec<Pool> }
     WorkerPoolCreate { worker_pool_create: NewPool }
+    WorkerPool { worker_pool: Option<PoolDetails> }
+    WorkerPoolReset { worker_pool_reset: NewPool }
+    WorkerPoolUpdate { worker_pool_update: OnlyId }
+    WorkerPoolDelete { worker_pool_delete: OnlyId }
+    WorkerPoolCycle { worker_pool_cycle: bool }
+    WorkerDrainSet { worker_drain_set: Drained }
+    WorkerApprove { worker_approve: OnlyId }
+    WorkerRevoke { worker_revoke: OnlyId }
+    WorkerQuarantineClear { worker_quarantine_clear: OnlyId }
     SearchStacks { search_stacks: StackPage }
     OneStack { stack: Option<Stack> }
     StackCreate { stack_create: NewStack }
@@ -141,6 +150,51 @@ impl Worker {
         let metadata: serde_json::Value = serde_json::from_str(&self.metadata).unwrap_or_default();
         metadata["host"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// A pool with its keys and rules.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolDetails {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub labels: Vec<String>,
+    pub space: String,
+    pub created_at: i64,
+    pub schedulable: bool,
+    pub pending_runs: u32,
+    pub busy_workers: u32,
+    /// Newest first; the first is the current one.
+    pub keys: Vec<PoolKey>,
+    pub enrolment: PoolEnrolment,
+    pub workers: Vec<Worker>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolKey {
+    pub id: String,
+    pub created_at: i64,
+    pub created_by: String,
+    pub certificate_expires_at: Option<i64>,
+    pub retires_at: Option<i64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolEnrolment {
+    pub approval: bool,
+    pub addresses: Vec<String>,
+    pub max_workers: Option<u32>,
+}
+
+/// What a drain finds.
+#[derive(Debug, Deserialize)]
+pub struct Drained {
+    pub id: String,
+    pub busy: bool,
+    pub drained: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -72,6 +72,49 @@ operations! {
            }
          }";
 
+    /// One pool with its keys and rules.
+    WORKER_POOL: model::WorkerPool = "workerPool"
+        "query($id: ID!) {
+           workerPool(id: $id) {
+             id name description labels space createdAt schedulable pendingRuns busyWorkers
+             keys { id createdAt createdBy certificateExpiresAt retiresAt }
+             enrolment { approval addresses maxWorkers }
+             workers { id busy drained status statusReason metadata lastSeenAt }
+           }
+         }";
+    /// Another key for a pool; its token comes only with this answer.
+    WORKER_POOL_RESET: model::WorkerPoolReset = "workerPoolReset"
+        "mutation($id: ID!, $csr: String!, $overlap: Int) {
+           workerPoolReset(id: $id, certificateSigningRequest: $csr, overlapSeconds: $overlap) { id name config }
+         }";
+    /// Other words or rules for a pool.
+    WORKER_POOL_UPDATE: model::WorkerPoolUpdate = "workerPoolUpdate"
+        "mutation($id: ID!, $name: String, $description: String, $labels: [String!],
+                  $enrolment: WorkerPoolEnrolmentInput) {
+           workerPoolUpdate(id: $id, name: $name, description: $description, labels: $labels,
+                            enrolment: $enrolment) { id }
+         }";
+    /// Deletes a pool.
+    WORKER_POOL_DELETE: model::WorkerPoolDelete = "workerPoolDelete"
+        "mutation($id: ID!) { workerPoolDelete(id: $id) { id } }";
+    /// Starts a pool's launchers anew.
+    WORKER_POOL_CYCLE: model::WorkerPoolCycle = "workerPoolCycle"
+        "mutation($id: ID!) { workerPoolCycle(id: $id) }";
+    /// Closes or opens a launcher.
+    WORKER_DRAIN_SET: model::WorkerDrainSet = "workerDrainSet"
+        "mutation($pool: ID!, $id: ID!, $drain: Boolean!) {
+           workerDrainSet(workerPool: $pool, id: $id, drain: $drain) { id busy drained }
+         }";
+    /// Lets a launcher in.
+    WORKER_APPROVE: model::WorkerApprove = "workerApprove"
+        "mutation($pool: ID!, $id: ID!) { workerApprove(workerPool: $pool, id: $id) { id } }";
+    /// Shuts a launcher out.
+    WORKER_REVOKE: model::WorkerRevoke = "workerRevoke"
+        "mutation($pool: ID!, $id: ID!) { workerRevoke(workerPool: $pool, id: $id) { id } }";
+    /// Ends a quarantine.
+    WORKER_QUARANTINE_CLEAR: model::WorkerQuarantineClear = "workerQuarantineClear"
+        "mutation($pool: ID!, $id: ID!) { workerQuarantineClear(workerPool: $pool, id: $id) { id } }";
+
     /// A page of stacks.
     SEARCH_STACKS: model::SearchStacks = "searchStacks"
         concat!("query($input: SearchInput!) {

@@ -7,11 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod dev;
 mod policy;
+mod pool;
 mod sign;
 mod stack;
 
 pub use dev::DevArgs;
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
+pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};
 pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
     ConfigArgs, ConfirmArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
@@ -98,36 +100,6 @@ pub struct LoginArgs {
     /// Name of this login
     #[arg(default_value = "default")]
     pub name: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PoolCommand {
-    /// Makes a pool from a certificate signing request and prints its token, once
-    Create {
-        /// The pool's name
-        #[arg(long)]
-        name: String,
-        /// PEM file that `openssl req -new -newkey rsa:4096 -nodes` wrote
-        #[arg(long, value_name = "FILE")]
-        csr: PathBuf,
-        /// Write the token here (mode 0600, a new file) instead of printing it
-        #[arg(long, value_name = "FILE")]
-        token_file: Option<PathBuf>,
-        /// What the pool is for
-        #[arg(long)]
-        description: Option<String>,
-        /// Label; may be given more than once
-        #[arg(long = "label", value_name = "LABEL")]
-        labels: Vec<String>,
-    },
-    /// Lists pools and how many launchers they have
-    List,
-    /// Lists a pool's launchers with what they do, or why they take no runs
-    Workers {
-        /// The pool's id
-        #[arg(long, value_name = "ID")]
-        id: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

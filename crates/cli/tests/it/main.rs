@@ -9,4 +9,5 @@ mod follow;
 mod login;
 mod manage;
 mod metadata;
+mod pools;
 mod sign;

@@ -5,6 +5,7 @@
 //! that the oldest hosts become idle and can be taken away). Never: a run twice, a launcher beyond its room.
 
 use gantry_protocol::{LauncherId, RunId, RunType};
+use ulid::Ulid;
 
 /// A run that waits for a launcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(super) struct Waiting {
     pub(super) run: RunId,
     /// What it is for.
     pub(super) run_type: RunType,
+    /// The pool's key that its packed workspace is sealed to, while that key counts: nobody else could open it.
+    pub(super) key: Option<Ulid>,
 }
 
 /// A launcher that would take runs.
@@ -20,6 +23,8 @@ pub(super) struct Waiting {
 pub(super) struct Room {
     /// Which.
     pub(super) launcher: LauncherId,
+    /// The pool's key that it has.
+    pub(super) key: Ulid,
     /// How many runs it would take.
     pub(super) free: u32,
     /// How many it has.
@@ -34,9 +39,11 @@ pub(super) fn choose(waiting: &[Waiting], rooms: &[Room]) -> Vec<(RunId, Launche
     let mut pairs = Vec::new();
     for next in waiting {
         // One at a time: a launcher that just got a run is no longer idle.
-        let best = rooms.iter_mut().filter(|room| room.free > 0);
+        let fits = |room: &&mut Room| room.free > 0 && next.key.is_none_or(|key| key == room.key);
+        let best = rooms.iter_mut().filter(fits);
         let best = best.min_by_key(|room| (room.busy > 0, std::cmp::Reverse(room.launcher)));
-        let Some(room) = best else { break };
+        // Somebody may have room for the next one, which needs no key.
+        let Some(room) = best else { continue };
         room.free -= 1;
         room.busy += 1;
         pairs.push((next.run, room.launcher));
@@ -55,7 +62,6 @@ fn class(run_type: RunType) -> u8 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use ulid::Ulid;
 
     fn run(n: u128) -> RunId {
         RunId::from_ulid(Ulid::from(n))
@@ -69,12 +75,14 @@ mod tests {
         Waiting {
             run: run(n),
             run_type,
+            key: None,
         }
     }
 
     fn room(n: u128, free: u32, busy: u32) -> Room {
         Room {
             launcher: launcher(n),
+            key: Ulid::nil(),
             free,
             busy,
         }
@@ -97,6 +105,23 @@ mod tests {
         assert_eq!(pairs, expected);
         assert_eq!(choose(&waiting, &[]), []);
         assert_eq!(choose(&[], &rooms), []);
+    }
+
+    #[test]
+    fn a_sealed_workspace_goes_to_who_can_open_it() {
+        let key = Ulid::from(7u128);
+        let sealed = Waiting {
+            key: Some(key),
+            ..waits(1, RunType::Tracked)
+        };
+        let former = Room {
+            key,
+            ..room(1, 1, 1)
+        };
+        let waiting = [sealed, waits(2, RunType::Tracked)];
+        let pairs = choose(&waiting, &[room(9, 2, 0), former]);
+        assert_eq!(pairs, [(run(1), launcher(1)), (run(2), launcher(9))]);
+        assert_eq!(choose(&waiting, &[room(9, 2, 0)]), [(run(2), launcher(9))]);
     }
 
     proptest! {

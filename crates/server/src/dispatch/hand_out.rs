@@ -7,6 +7,7 @@ use gantry_protocol::control::envelope;
 use gantry_protocol::control::inbox::{Content, SealedRun};
 use gantry_protocol::payload::Stage;
 use gantry_protocol::{LauncherId, PoolId, RunId, RunState};
+use ulid::Ulid;
 
 use super::Dispatcher;
 use super::choose::{Room, Waiting, choose};
@@ -17,7 +18,7 @@ use crate::pki;
 use crate::store::launchers::{self, Intake, Standing};
 use crate::store::logs::{self, SectionId};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{StoreError, inbox, leases, pools};
+use crate::store::{StoreError, inbox, leases, pool_keys};
 
 impl Dispatcher {
     /// Pairs a pool's waiting runs with its available launchers.
@@ -27,7 +28,11 @@ impl Dispatcher {
         now: UnixMillis,
     ) -> Result<Vec<(RunId, LauncherId)>, StoreError> {
         let mut conn = self.store.read().await?;
-        let available = launchers::available(&mut conn, pool, now.plus(-self.terms.fresh)).await?;
+        let mut available =
+            launchers::available(&mut conn, pool, now.plus(-self.terms.fresh)).await?;
+        let keys = pool_keys::valid(&mut conn, pool, now).await?;
+        let counts = |key: Ulid| keys.iter().any(|known| known.id == key);
+        available.retain(|launcher| counts(launcher.pool_key));
         if available.is_empty() {
             return Ok(Vec::new());
         }
@@ -37,16 +42,24 @@ impl Dispatcher {
             let busy = u32::try_from(busy).unwrap_or(u32::MAX);
             rooms.push(Room {
                 launcher: launcher.id,
+                key: launcher.pool_key,
                 free: launcher.free_slots,
                 busy,
             });
         }
         let waiting = leases::waiting_runs(&mut conn, pool).await?;
-        let waiting: Vec<_> = waiting
-            .into_iter()
-            .map(|(run, run_type)| Waiting { run, run_type })
-            .collect();
-        Ok(choose(&waiting, &rooms))
+        let mut all = Vec::with_capacity(waiting.len());
+        for (run, run_type) in waiting {
+            // With one key everybody has it. Whoever gets a workspace whose key is over says so, which is better
+            // than to wait for nobody.
+            let key = match keys.len() {
+                0 | 1 => None,
+                _ => pool_keys::of_workspace(&mut conn, run).await?,
+            };
+            let key = key.map(|key| key.id).filter(|key| counts(*key));
+            all.push(Waiting { run, run_type, key });
+        }
+        Ok(choose(&all, &rooms))
     }
 
     /// Hands a run to a launcher, unless either has changed its mind.
@@ -118,15 +131,17 @@ impl Dispatcher {
         launcher: LauncherId,
         now: UnixMillis,
     ) -> Result<Result<SealedRun, PayloadError>, StoreError> {
-        let pool = pools::get(&mut *self.store.read().await?, run.pool).await?;
+        let known = launchers::get(&mut *self.store.read().await?, run.pool, launcher).await?;
+        let key = pool_keys::find(&mut *self.store.read().await?, known.pool_key).await?;
         let payload = match self.payload(run, stage, now).await? {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(error)),
         };
-        let Some(key) = pki::public_key(&pool.public_key) else {
-            return Ok(Err(PayloadError::PoolKey { pool: pool.id }));
+        let opened = key.and_then(|key| Some((pki::public_key(&key.public_key)?, key.created_at)));
+        let Some((key, token_made)) = opened else {
+            return Ok(Err(PayloadError::PoolKey { pool: run.pool }));
         };
-        let signer = self.keys.envelope_signer(pool.created_at);
+        let signer = self.keys.envelope_signer(token_made);
         let times = (now.seconds(), now.plus(self.terms.envelope).seconds());
         let sealed = envelope::issue(&payload, launcher, times, &key, signer);
         Ok(sealed.map_err(|source| PayloadError::Seal {

@@ -10,6 +10,7 @@ pub mod lock;
 mod machine;
 mod metadata;
 mod policy;
+mod pool;
 pub mod run;
 pub mod stack;
 
@@ -24,4 +25,5 @@ pub use expand::expand;
 pub use machine::{IllegalTransition, is_leased};
 pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
 pub use policy::{Attached, NoPolicyId, PolicyId, attaches_itself, names_stacks};
+pub use pool::{Admission, EnrolmentRules, NotTaken};
 pub use run::{Approval, Contact, Gate, Run, StateVersion, Step, Stop, TaskInit, Transition};

@@ -17,6 +17,7 @@ mod pool;
 mod query;
 mod review;
 mod run;
+mod schedulable;
 mod search;
 mod space;
 mod stack;

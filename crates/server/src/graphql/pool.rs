@@ -5,12 +5,19 @@
 use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
 use gantry_protocol::Secret;
 use gantry_protocol::control::inbox::Condition;
+use ipnet::IpNet;
 
-use super::context::look;
+use super::context::{app, look};
+use super::schedulable::{SearchSchedulableRunsOutput, schedulable_page};
+use super::search::SearchInput;
+use crate::clock::UnixMillis;
+use crate::domain::Admission;
+use crate::operations::Held;
+use crate::pki;
 use crate::store::launchers::{self, Intake, Launcher, Standing};
-use crate::store::leases;
+use crate::store::pool_keys::{self, PoolKey};
 use crate::store::pools::Pool;
-use crate::store::runs;
+use crate::store::{leases, runs};
 
 pub(super) struct WorkerPool {
     pool: Pool,
@@ -30,6 +37,8 @@ pub(super) enum WorkerStatus {
     Paused,
     /// It takes no runs because something that it needs does not work.
     Unhealthy,
+    /// It enrolled, and waits until an administrator lets it in.
+    Pending,
 }
 
 /// A launcher of a pool.
@@ -47,7 +56,36 @@ pub(super) struct Worker {
     /// Why it is shut out until a person looks; nothing when it is not.
     quarantine: Option<String>,
     created_at: i64,
+    /// Since when it has no run, Unix seconds; nothing while it has one.
+    available_at: Option<i64>,
     last_seen_at: i64,
+    /// Where it enrolled from.
+    address: String,
+    /// The key of the pool that it enrolled with.
+    pool_key: ID,
+}
+
+/// One key of a pool.
+#[derive(SimpleObject)]
+pub(super) struct WorkerPoolKey {
+    id: ID,
+    created_at: i64,
+    created_by: String,
+    /// When its certificate ends, Unix seconds.
+    certificate_expires_at: Option<i64>,
+    /// When it ends since a reset; nothing for the current one.
+    retires_at: Option<i64>,
+}
+
+/// Who may become a launcher of a pool.
+#[derive(SimpleObject)]
+pub(super) struct WorkerPoolEnrolment {
+    /// Whether a newcomer waits until an administrator lets it in.
+    approval: bool,
+    /// Where newcomers may come from (CIDR); none for anywhere.
+    addresses: Vec<String>,
+    /// How many launchers the pool may have; nothing for any number.
+    max_workers: Option<u32>,
 }
 
 impl WorkerPool {
@@ -56,8 +94,8 @@ impl WorkerPool {
         Self { pool, token: None }
     }
 
-    /// A pool as its maker sees it, once.
-    pub(super) fn created(pool: Pool, token: String) -> Self {
+    /// A pool as who made or reset it sees it, once.
+    pub(super) fn with_token((pool, token): (Pool, String)) -> Self {
         Self {
             pool,
             token: Some(Secret::new(token)),
@@ -65,8 +103,21 @@ impl WorkerPool {
     }
 }
 
+impl From<PoolKey> for WorkerPoolKey {
+    fn from(key: PoolKey) -> Self {
+        Self {
+            id: key.id.to_string().into(),
+            created_at: key.created_at.seconds(),
+            certificate_expires_at: pki::certificate_end(&key.certificate),
+            created_by: key.created_by,
+            retires_at: key.retires_at.map(UnixMillis::seconds),
+        }
+    }
+}
+
 impl Worker {
-    pub(super) fn new(launcher: Launcher, leases: usize) -> Self {
+    pub(super) fn new(launcher: Launcher, held: Held) -> Self {
+        let Held { leases, idle_since } = held;
         let about = &launcher.about;
         let mut metadata: serde_json::Map<String, serde_json::Value> = about
             .metadata
@@ -80,11 +131,15 @@ impl Worker {
         ] {
             metadata.entry(name).or_insert_with(|| value.clone().into());
         }
+        let (status, status_reason) = match &launcher.standing {
+            Standing::Pending { .. } => (WorkerStatus::Pending, None),
+            _ => status(launcher.condition, launcher.intake, leases > 0),
+        };
         let quarantine = match launcher.standing {
             Standing::Quarantined { note, .. } => Some(note),
-            Standing::Active | Standing::Revoked { .. } => None,
+            Standing::Pending { .. } | Standing::Active | Standing::Revoked { .. } => None,
         };
-        let (status, status_reason) = status(launcher.condition, launcher.intake, leases > 0);
+        let idle = idle_since.unwrap_or(launcher.enrolled_at);
         Self {
             status,
             status_reason,
@@ -94,6 +149,9 @@ impl Worker {
             metadata: serde_json::Value::Object(metadata).to_string(),
             quarantine,
             created_at: launcher.enrolled_at.seconds(),
+            available_at: (leases == 0).then_some(idle.seconds()),
+            address: launcher.address,
+            pool_key: launcher.pool_key.to_string().into(),
             last_seen_at: launcher.seen_at.seconds(),
         }
     }
@@ -136,7 +194,7 @@ impl WorkerPool {
         self.pool.space.clone().into()
     }
 
-    /// The token for the pool's launchers: only in the answer to `workerPoolCreate`.
+    /// The token for the pool's launchers: only in the answers to `workerPoolCreate` and `workerPoolReset`.
     async fn config(&self) -> Option<&str> {
         self.token.as_ref().map(Secret::expose)
     }
@@ -153,6 +211,51 @@ impl WorkerPool {
         Ok(workers.iter().filter(|worker| worker.busy).count())
     }
 
+    /// Whether a launcher could take a run now.
+    async fn schedulable(&self, ctx: &Context<'_>) -> Result<bool, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let fresh = app(ctx).control.settings.terms.fresh;
+        let seen_after = UnixMillis::now().plus(-fresh);
+        let ready = launchers::available(&mut conn, self.pool.id, seen_after).await?;
+        Ok(!ready.is_empty())
+    }
+
+    async fn created_at(&self) -> i64 {
+        self.pool.created_at.seconds()
+    }
+
+    async fn enrolment(&self) -> WorkerPoolEnrolment {
+        let rules = &self.pool.enrolment;
+        WorkerPoolEnrolment {
+            approval: rules.admission == Admission::Approval,
+            addresses: rules.addresses.iter().map(IpNet::to_string).collect(),
+            max_workers: rules.launchers,
+        }
+    }
+
+    /// The pool's keys, newest first; the first is the current one.
+    async fn keys(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPoolKey>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let keys = pool_keys::of_pool(&mut conn, self.pool.id).await?;
+        Ok(keys.into_iter().map(WorkerPoolKey::from).collect())
+    }
+
+    /// When the certificate in the current token ends, Unix seconds.
+    async fn certificate_expires_at(&self) -> Option<i64> {
+        pki::certificate_end(&self.pool.key.certificate)
+    }
+
+    /// Runs that wait for a launcher of the pool, the next one first.
+    async fn search_schedulable_runs(
+        &self,
+        ctx: &Context<'_>,
+        input: SearchInput,
+    ) -> Result<SearchSchedulableRunsOutput, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let waiting = leases::waiting_runs(&mut conn, self.pool.id).await?;
+        schedulable_page(&mut conn, &waiting, input).await
+    }
+
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>, Error> {
         self.all(ctx).await
     }
@@ -163,7 +266,7 @@ impl WorkerPool {
         let mut conn = look(ctx)?.read().await?;
         let mut workers = Vec::new();
         for launcher in launchers::of_pool(&mut conn, self.pool.id).await? {
-            let held = leases::held(&mut conn, launcher.id).await?.len();
+            let held = Held::of(&mut conn, launcher.id).await?;
             workers.push(Worker::new(launcher, held));
         }
         Ok(workers)

@@ -94,6 +94,17 @@ impl SearchInput {
     }
 }
 
+impl SearchInput {
+    /// The same search, without the order that its list has anyway.
+    pub(super) fn without_order(mut self, field: &str, direction: OrderDirection) -> Self {
+        let given = |order: &QueryOrder| order.field == field && order.direction == direction;
+        if self.order_by.as_ref().is_some_and(given) {
+            self.order_by = None;
+        }
+        self
+    }
+}
+
 /// A search of a short list, all of which is at hand.
 pub(super) struct Wish {
     first: usize,

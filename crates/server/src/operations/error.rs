@@ -55,6 +55,22 @@ pub enum OperationError {
         /// The stack.
         stack: String,
     },
+    /// A reset that would change nothing.
+    #[error(
+        "pool `{pool}` has this key already: make a new key and request (`openssl req -new -newkey rsa:4096 -nodes`)"
+    )]
+    SameKey {
+        /// The pool.
+        pool: String,
+    },
+    /// Nobody can open the plan any more.
+    #[error(
+        "run `{run}` can't be confirmed: its plan is sealed to a key of its pool that is over since a reset; discard it and trigger a new run"
+    )]
+    KeyOver {
+        /// The run.
+        run: String,
+    },
     /// A person holds the stack.
     #[error("stack `{stack}` is locked by `{holder}`: ask them, or an admin, to unlock it")]
     Held {
@@ -206,6 +222,8 @@ impl OperationError {
             | Self::Id(_)
             | Self::Slug(_)
             | Self::NoPool { .. }
+            | Self::SameKey { .. }
+            | Self::KeyOver { .. }
             | Self::Held { .. }
             | Self::OtherStack { .. }
             | Self::NotInherited { .. }

@@ -11,6 +11,7 @@ use super::{OperationError, door};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
+use crate::domain::EnrolmentRules;
 use crate::domain::stack::{StackSettings, StateKeeper, slug};
 use crate::store::audit::{self, Deed};
 use crate::store::pools::{self, Pool};
@@ -67,9 +68,8 @@ impl Manage {
             description: new.description,
             labels: new.labels,
             space,
-            csr: issued.csr_pem,
-            certificate: issued.pem,
-            public_key: issued.public_key_pem,
+            key: self.pool_key(self.app.store.new_id(), issued),
+            enrolment: EnrolmentRules::default(),
             created_by: self.principal.name().to_owned(),
             created_at: UnixMillis::now(),
         };
@@ -79,11 +79,8 @@ impl Manage {
         self.record(&mut tx, "pool.create", format!("pool:{id}"))
             .await?;
         self.app.store.commit(tx).await?;
-        let token = self
-            .app
-            .keyring
-            .token(id, &pool.certificate, &self.app.base_url);
-        Ok((pool, token.encode()))
+        let token = self.token(&pool);
+        Ok((pool, token))
     }
 
     /// Deletes a pool that no stack uses.

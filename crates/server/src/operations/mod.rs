@@ -16,6 +16,7 @@ mod look;
 mod manage;
 mod operate;
 mod policies;
+mod pools;
 mod retry;
 mod review;
 mod spaces;
@@ -36,8 +37,10 @@ pub use look::{Filter, Look, Search};
 pub use manage::{Manage, NewPool, NewStack};
 pub use operate::Operate;
 pub use policies::{NewPolicy, PolicyChange};
+pub use pools::{DEFAULT_OVERLAP_SECONDS, PoolChange};
 pub use spaces::SpaceSettings;
 pub use trigger::{TaskRequest, TriggerRequest};
+pub use workers::Held;
 
 /// A principal at this server.
 #[derive(Clone, Debug)]

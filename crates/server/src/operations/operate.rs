@@ -15,7 +15,7 @@ use crate::domain::{MetadataEntry, RunEvent};
 use crate::policies::Opinion;
 use crate::store::audit::{self, Deed};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, pool_keys};
 
 /// The most that a note may hold, in bytes.
 const NOTE_LIMIT: usize = 4 * 1024;
@@ -92,6 +92,7 @@ impl Operate {
         let run = before.run.id;
         if event == RunEvent::Confirm {
             self.check_holder(&stack)?;
+            check_key(&mut tx, run).await?;
         }
         if let Some(opinion) = opinion
             && !opinion.still_holds(&mut tx).await?
@@ -142,6 +143,16 @@ impl Operate {
             detail: serde_json::json!({ "key": self.principal.id() }),
         };
         audit::record(&self.app.store, tx, deed).await
+    }
+}
+
+/// A packed plan whose key is over would fail on any host: better said before the confirm.
+async fn check_key(tx: &mut Tx, run: RunId) -> Result<(), OperationError> {
+    match pool_keys::of_workspace(tx, run).await? {
+        Some(key) if !key.is_valid(UnixMillis::now()) => Err(OperationError::KeyOver {
+            run: run.to_string(),
+        }),
+        _ => Ok(()),
     }
 }
 

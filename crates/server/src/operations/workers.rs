@@ -8,7 +8,26 @@ use gantry_protocol::control::inbox::Content;
 use super::{Manage, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::store::launchers::{self, Intake, Launcher, Standing};
-use crate::store::{Tx, inbox, leases};
+use crate::store::{Conn, StoreError, Tx, inbox, leases};
+
+/// What a launcher is busy with.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// How many runs it has.
+    pub leases: usize,
+    /// When it last had one; nothing before its first.
+    pub idle_since: Option<UnixMillis>,
+}
+
+impl Held {
+    /// What this launcher is busy with.
+    pub async fn of(conn: &mut Conn, launcher: LauncherId) -> Result<Self, StoreError> {
+        Ok(Self {
+            leases: leases::held(conn, launcher).await?.len(),
+            idle_since: leases::last_end(conn, launcher).await?,
+        })
+    }
+}
 
 impl Manage {
     /// Tells every launcher of a pool to finish what it has, end, and be started anew.
@@ -30,7 +49,7 @@ impl Manage {
         pool: &str,
         id: &str,
         drain: bool,
-    ) -> Result<(Launcher, usize), OperationError> {
+    ) -> Result<(Launcher, Held), OperationError> {
         let (mut tx, launcher) = self.worker(pool, id).await?;
         let intake = if drain { Intake::Drained } else { Intake::Open };
         launchers::set_intake(&mut tx, launcher.id, intake).await?;
@@ -53,7 +72,7 @@ impl Manage {
         &self,
         pool: &str,
         id: &str,
-    ) -> Result<(Launcher, usize), OperationError> {
+    ) -> Result<(Launcher, Held), OperationError> {
         let (mut tx, launcher) = self.worker(pool, id).await?;
         let at = UnixMillis::now();
         launchers::set_standing(&mut tx, launcher.id, &Standing::Revoked { at }, at).await?;
@@ -65,14 +84,18 @@ impl Manage {
         &self,
         pool: &str,
         id: &str,
-    ) -> Result<(Launcher, usize), OperationError> {
+    ) -> Result<(Launcher, Held), OperationError> {
         let (mut tx, launcher) = self.worker(pool, id).await?;
         let at = UnixMillis::now();
         launchers::set_standing(&mut tx, launcher.id, &Standing::Active, at).await?;
         self.finish(tx, launcher, "worker.quarantine.clear").await
     }
 
-    async fn worker(&self, pool: &str, id: &str) -> Result<(Tx, Launcher), OperationError> {
+    pub(super) async fn worker(
+        &self,
+        pool: &str,
+        id: &str,
+    ) -> Result<(Tx, Launcher), OperationError> {
         let id: LauncherId = id.parse()?;
         let mut tx = self.app.store.begin().await?;
         let pool = door::pool(&mut tx, &self.principal, pool).await?.id;
@@ -80,14 +103,14 @@ impl Manage {
         Ok((tx, launcher))
     }
 
-    async fn finish(
+    pub(super) async fn finish(
         &self,
         mut tx: Tx,
         launcher: Launcher,
         action: &'static str,
-    ) -> Result<(Launcher, usize), OperationError> {
+    ) -> Result<(Launcher, Held), OperationError> {
         let after = launchers::get(&mut tx, launcher.pool, launcher.id).await?;
-        let held = leases::held(&mut tx, launcher.id).await?.len();
+        let held = Held::of(&mut tx, launcher.id).await?;
         self.record(&mut tx, action, format!("launcher:{}", launcher.id))
             .await?;
         self.app.store.commit(tx).await?;

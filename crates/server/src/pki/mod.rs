@@ -22,3 +22,10 @@ pub fn public_key(pem: &str) -> Option<PoolPublic> {
     let (_, parsed) = parse_x509_pem(pem.as_bytes()).ok()?;
     PoolPublic::from_spki_der(&parsed.contents).ok()
 }
+
+/// When a certificate (PEM) ends, Unix seconds; nothing for a text that is none.
+pub fn certificate_end(pem: &str) -> Option<i64> {
+    let (_, parsed) = parse_x509_pem(pem.as_bytes()).ok()?;
+    let certificate = parsed.parse_x509().ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}

@@ -4,6 +4,7 @@
 //! Takes and gives rows; bytes are objects elsewhere. Never: anything opened that is sealed to a pool.
 
 use gantry_protocol::{Attempt, Digest, RunId};
+use ulid::Ulid;
 
 use super::codes::{from_json, parse, to_json, unreadable};
 use super::launchers::as_i64;
@@ -27,6 +28,8 @@ pub struct WorkspaceRow {
     pub attestation: String,
     /// Size of the sealed object in bytes.
     pub size: u64,
+    /// The pool's key that it is sealed to.
+    pub key: Ulid,
 }
 
 /// An executable that launchers may fetch.
@@ -55,6 +58,7 @@ struct WorkspaceColumns {
     plan: String,
     attestation: String,
     size: i64,
+    key_id: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -80,6 +84,7 @@ impl TryFrom<WorkspaceColumns> for WorkspaceRow {
             plan: parse("plan", &row.plan)?,
             attestation: row.attestation,
             size: u64::try_from(row.size).unwrap_or_default(),
+            key: parse("workspaces.key_id", &row.key_id)?,
         })
     }
 }
@@ -144,12 +149,12 @@ pub async fn put_workspace(
     at: UnixMillis,
 ) -> Result<(), StoreError> {
     let sql = "INSERT INTO workspaces (run_id, attempt, blob, sealed, plan, attestation, size,
-                 stored_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                 stored_at, key_id)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                ON CONFLICT (run_id, attempt) DO UPDATE SET blob = excluded.blob,
                  sealed = excluded.sealed, plan = excluded.plan,
                  attestation = excluded.attestation, size = excluded.size,
-                 stored_at = excluded.stored_at";
+                 stored_at = excluded.stored_at, key_id = excluded.key_id";
     sqlx::query(sql)
         .bind(row.run.to_string())
         .bind(row.attempt.0)
@@ -159,6 +164,7 @@ pub async fn put_workspace(
         .bind(&row.attestation)
         .bind(as_i64(row.size))
         .bind(at.0)
+        .bind(row.key.to_string())
         .execute(conn)
         .await?;
     Ok(())

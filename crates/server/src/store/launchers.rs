@@ -7,6 +7,7 @@ use gantry_protocol::control::inbox::Condition;
 use gantry_protocol::control::session::About;
 use gantry_protocol::crypto::EdPublic;
 use gantry_protocol::{Digest, LauncherId, PoolId};
+use ulid::Ulid;
 
 use super::codes::{Code, from_json, parse, to_json, unreadable};
 use super::{Conn, Store, StoreError};
@@ -21,6 +22,8 @@ pub struct Launcher {
     pub pool: PoolId,
     /// The key it registered.
     pub public_key: EdPublic,
+    /// The pool's key that it proved last.
+    pub pool_key: Ulid,
     /// Digest of its host's machine id.
     pub machine: Digest,
     /// What it says of itself.
@@ -59,6 +62,11 @@ pub enum Intake {
 /// Whether a launcher may speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
+    /// It enrolled in a pool that takes only who was let in, and nobody let it in yet.
+    Pending {
+        /// Since when.
+        at: UnixMillis,
+    },
     /// It may.
     Active,
     /// Two processes used its identity; a person has to look.
@@ -75,9 +83,21 @@ pub enum Standing {
     },
 }
 
+const PENDING: &str = "PENDING";
 const ACTIVE: &str = "ACTIVE";
 const QUARANTINED: &str = "QUARANTINED";
 const REVOKED: &str = "REVOKED";
+
+impl Standing {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => PENDING,
+            Self::Active => ACTIVE,
+            Self::Quarantined { .. } => QUARANTINED,
+            Self::Revoked { .. } => REVOKED,
+        }
+    }
+}
 
 impl Code for Intake {
     const COLUMN: &'static str = "intake";
@@ -90,6 +110,7 @@ struct Row {
     id: String,
     pool_id: String,
     public_key: String,
+    key_id: String,
     machine: String,
     about: String,
     address: String,
@@ -112,6 +133,7 @@ impl TryFrom<Row> for Launcher {
     fn try_from(row: Row) -> Result<Self, StoreError> {
         let at = UnixMillis(row.standing_at);
         let standing = match row.standing.as_str() {
+            PENDING => Standing::Pending { at },
             ACTIVE => Standing::Active,
             QUARANTINED => {
                 let note = row.standing_note.unwrap_or_default();
@@ -124,6 +146,7 @@ impl TryFrom<Row> for Launcher {
             id: parse("launcher id", &row.id)?,
             pool: parse("pool id", &row.pool_id)?,
             public_key: parse("launchers.public_key", &row.public_key)?,
+            pool_key: parse("launchers.key_id", &row.key_id)?,
             machine: parse("machine", &row.machine)?,
             about: from_json("about", &row.about)?,
             address: row.address,
@@ -147,8 +170,8 @@ impl TryFrom<Row> for Launcher {
 pub async fn insert(conn: &mut Conn, launcher: &Launcher) -> Result<(), StoreError> {
     let sql = "INSERT INTO launchers (id, pool_id, public_key, machine, about, address, epoch,
                  process, taken_over_at, seen_at, free_slots, intake, standing, standing_note,
-                 standing_at, last_message, enrolled_at)
-               VALUES ($1, $2, $3, $4, $5, $6, 0, '', 0, 0, 0, $7, 'ACTIVE', NULL, $8, 0, $8)";
+                 standing_at, last_message, enrolled_at, key_id)
+               VALUES ($1, $2, $3, $4, $5, $6, 0, '', 0, 0, 0, $7, $9, NULL, $8, 0, $8, $10)";
     sqlx::query(sql)
         .bind(launcher.id.to_string())
         .bind(launcher.pool.to_string())
@@ -158,6 +181,8 @@ pub async fn insert(conn: &mut Conn, launcher: &Launcher) -> Result<(), StoreErr
         .bind(&launcher.address)
         .bind(launcher.intake.code())
         .bind(launcher.enrolled_at.0)
+        .bind(launcher.standing.code())
+        .bind(launcher.pool_key.to_string())
         .execute(conn)
         .await?;
     Ok(())
@@ -194,7 +219,7 @@ pub async fn get(conn: &mut Conn, pool: PoolId, id: LauncherId) -> Result<Launch
 
 /// A pool's launchers that were not revoked, newest first.
 pub async fn of_pool(conn: &mut Conn, pool: PoolId) -> Result<Vec<Launcher>, StoreError> {
-    let sql = "SELECT * FROM launchers WHERE pool_id = $1 AND standing IN ('ACTIVE', 'QUARANTINED')
+    let sql = "SELECT * FROM launchers WHERE pool_id = $1 AND standing IN ('PENDING', 'ACTIVE', 'QUARANTINED')
                ORDER BY id DESC";
     let rows: Vec<Row> = sqlx::query_as(sql)
         .bind(pool.to_string())
@@ -333,18 +358,27 @@ pub async fn set_standing(
     standing: &Standing,
     at: UnixMillis,
 ) -> Result<(), StoreError> {
-    let (name, note) = match standing {
-        Standing::Active => (ACTIVE, None),
-        Standing::Quarantined { note, .. } => (QUARANTINED, Some(note)),
-        Standing::Revoked { .. } => (REVOKED, None),
+    let note = match standing {
+        Standing::Quarantined { note, .. } => Some(note),
+        Standing::Pending { .. } | Standing::Active | Standing::Revoked { .. } => None,
     };
     let sql = "UPDATE launchers SET standing = $2, standing_note = $3, standing_at = $4
                WHERE id = $1 AND standing <> 'REVOKED'";
     sqlx::query(sql)
         .bind(id.to_string())
-        .bind(name)
+        .bind(standing.code())
         .bind(note)
         .bind(at.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The launcher proved another key of its pool.
+pub async fn set_key(conn: &mut Conn, id: LauncherId, key: Ulid) -> Result<(), StoreError> {
+    sqlx::query("UPDATE launchers SET key_id = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(key.to_string())
         .execute(conn)
         .await?;
     Ok(())

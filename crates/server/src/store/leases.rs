@@ -232,6 +232,19 @@ pub async fn mark_stop_sent(
     Ok(())
 }
 
+/// When the launcher's last lease ended; nothing before the first end.
+pub async fn last_end(
+    conn: &mut Conn,
+    launcher: LauncherId,
+) -> Result<Option<UnixMillis>, StoreError> {
+    let sql = "SELECT MAX(standing_at) FROM leases WHERE launcher_id = $1 AND standing = 'ENDED'";
+    let (at,): (Option<i64>,) = sqlx::query_as(sql)
+        .bind(launcher.to_string())
+        .fetch_one(conn)
+        .await?;
+    Ok(at.map(UnixMillis))
+}
+
 /// Pools that have runs waiting for a launcher.
 pub async fn pools_with_waiting_runs(conn: &mut Conn) -> Result<Vec<PoolId>, StoreError> {
     let sql = "SELECT DISTINCT pool_id FROM runs WHERE state IN ('READY', 'CONFIRMED')";

@@ -16,6 +16,7 @@ pub mod launchers;
 pub mod leases;
 pub mod logs;
 pub mod policies;
+pub mod pool_keys;
 pub mod pools;
 pub mod reviews;
 pub mod runs;

@@ -5,8 +5,10 @@
 use gantry_protocol::PoolId;
 
 use super::codes::{from_json, parse, to_json};
+use super::pool_keys::{self, PoolKey, key_columns};
 use super::{Conn, StoreError};
 use crate::clock::UnixMillis;
+use crate::domain::EnrolmentRules;
 
 /// A pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +23,10 @@ pub struct Pool {
     pub labels: Vec<String>,
     /// The space it belongs to.
     pub space: String,
-    /// The signing request it was made from, PEM.
-    pub csr: String,
-    /// The certificate issued for it, PEM.
-    pub certificate: String,
-    /// The pool's public key, PEM (SubjectPublicKeyInfo).
-    pub public_key: String,
+    /// Its current key.
+    pub key: PoolKey,
+    /// Who may become a launcher of it.
+    pub enrolment: EnrolmentRules,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -40,11 +40,11 @@ struct Row {
     description: Option<String>,
     labels: String,
     space_id: String,
-    csr: String,
-    certificate: String,
-    public_key: String,
+    enrolment: String,
     created_by: String,
     created_at: i64,
+    #[sqlx(flatten)]
+    key: pool_keys::Row,
 }
 
 impl TryFrom<Row> for Pool {
@@ -57,41 +57,49 @@ impl TryFrom<Row> for Pool {
             description: row.description,
             labels: from_json("labels", &row.labels)?,
             space: row.space_id,
-            csr: row.csr,
-            certificate: row.certificate,
-            public_key: row.public_key,
+            key: row.key.try_into()?,
+            enrolment: from_json("enrolment", &row.enrolment)?,
             created_by: row.created_by,
             created_at: UnixMillis(row.created_at),
         })
     }
 }
 
-/// Adds a pool.
+/// Adds a pool with its key.
 pub async fn insert(conn: &mut Conn, pool: &Pool) -> Result<(), StoreError> {
-    let sql = "INSERT INTO pools (id, name, description, labels, space_id, csr, certificate,
-                 public_key, created_by, created_at, deleted_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, NULL)";
+    let sql = "INSERT INTO pools (id, name, description, labels, space_id, enrolment, created_by,
+                 created_at, deleted_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL)";
     sqlx::query(sql)
         .bind(pool.id.to_string())
         .bind(&pool.name)
         .bind(&pool.description)
         .bind(to_json(&pool.labels))
         .bind(&pool.space)
-        .bind(&pool.csr)
-        .bind(&pool.certificate)
-        .bind(&pool.public_key)
+        .bind(to_json(&pool.enrolment))
         .bind(&pool.created_by)
         .bind(pool.created_at.0)
-        .execute(conn)
+        .execute(&mut *conn)
         .await?;
-    Ok(())
+    pool_keys::insert(conn, pool.id, &pool.key).await
+}
+
+/// Pools with their current keys.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT p.id, p.name, p.description, p.labels, p.space_id, p.enrolment, p.created_by,
+               p.created_at, ",
+            key_columns!(),
+            " FROM pools p JOIN pool_keys k ON k.pool_id = p.id AND k.retires_at IS NULL ",
+            $which
+        )
+    };
 }
 
 /// The pool of this id, unless it was deleted.
 pub async fn find(conn: &mut Conn, id: PoolId) -> Result<Option<Pool>, StoreError> {
-    let sql = "SELECT id, name, description, labels, space_id, csr, certificate, public_key,
-                 created_by, created_at
-               FROM pools WHERE id = $1 AND deleted_at IS NULL";
+    let sql = select!("WHERE p.id = $1 AND p.deleted_at IS NULL");
     let row: Option<Row> = sqlx::query_as(sql)
         .bind(id.to_string())
         .fetch_optional(conn)
@@ -110,11 +118,24 @@ pub async fn get(conn: &mut Conn, id: PoolId) -> Result<Pool, StoreError> {
 
 /// Every pool, oldest first.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Pool>, StoreError> {
-    let sql = "SELECT id, name, description, labels, space_id, csr, certificate, public_key,
-                 created_by, created_at
-               FROM pools WHERE deleted_at IS NULL ORDER BY id";
+    let sql = select!("WHERE p.deleted_at IS NULL ORDER BY p.id");
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(conn).await?;
     rows.into_iter().map(Pool::try_from).collect()
+}
+
+/// Changes what people may change of a pool.
+pub async fn update(conn: &mut Conn, pool: &Pool) -> Result<(), StoreError> {
+    let sql = "UPDATE pools SET name = $2, description = $3, labels = $4, enrolment = $5
+               WHERE id = $1";
+    sqlx::query(sql)
+        .bind(pool.id.to_string())
+        .bind(&pool.name)
+        .bind(&pool.description)
+        .bind(to_json(&pool.labels))
+        .bind(to_json(&pool.enrolment))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Marks a pool as deleted, unless stacks use it.

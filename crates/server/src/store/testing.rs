@@ -11,13 +11,14 @@ use gantry_protocol::{Digest, LauncherId, PoolId, RunId, RunType, StackId};
 use ulid::Ulid;
 
 use super::launchers::{Intake, Launcher, Standing};
+use super::pool_keys::PoolKey;
 use super::pools::Pool;
 use super::runs::{NewRun, RunRecord, RunSettings};
 use super::stacks::Stack;
 use super::{Store, pools, runs, stacks};
 use crate::clock::UnixMillis;
 use crate::domain::stack::{Code, StackSettings, StateKeeper, Vendor};
-use crate::domain::{Actor, Approval, Run, TaskInit};
+use crate::domain::{Actor, Approval, EnrolmentRules, Run, TaskInit};
 
 /// An open store, its directory, its pool and its stack.
 pub(crate) struct World {
@@ -106,11 +107,22 @@ pub(crate) fn sample_pool(id: PoolId) -> Pool {
         description: None,
         labels: vec!["eu".to_owned()],
         space: "root".to_owned(),
+        key: sample_key(id),
+        enrolment: EnrolmentRules::default(),
+        created_by: "ann".to_owned(),
+        created_at: UnixMillis(5),
+    }
+}
+
+fn sample_key(pool: PoolId) -> PoolKey {
+    PoolKey {
+        id: pool.to_string().parse().unwrap(),
         csr: "csr".to_owned(),
         certificate: "certificate".to_owned(),
         public_key: "public key".to_owned(),
         created_by: "ann".to_owned(),
         created_at: UnixMillis(5),
+        retires_at: None,
     }
 }
 
@@ -157,6 +169,7 @@ pub(crate) fn newcomer(pool: PoolId) -> Launcher {
         id: LauncherId::from_ulid(Ulid::generate()),
         pool,
         public_key: EdKey::generate().public(),
+        pool_key: pool.to_string().parse().unwrap(),
         machine: Digest::of(b"machine"),
         about: About::default(),
         address: "192.0.2.1".to_owned(),

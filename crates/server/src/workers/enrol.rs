@@ -23,10 +23,11 @@ use super::nonce;
 use super::problem::Refusal;
 use super::proof::{claimed, spend, unfit};
 use crate::clock::UnixMillis;
-use crate::domain::Actor;
+use crate::domain::{Actor, Admission};
 use crate::pki;
 use crate::store::audit::{self, Deed};
 use crate::store::launchers::{self, Intake, Launcher, Standing};
+use crate::store::pool_keys::{self, PoolKey};
 use crate::store::pools::{self, Pool};
 
 /// Most bytes that a launcher may say of itself.
@@ -59,18 +60,19 @@ pub(super) async fn enrol(
             format!("too many enrolments in pool {pool} from this address; try again in a minute");
         return Err(Refusal::new(ProblemCode::Limited, text));
     }
-    let (pool, proof) = control.checked(pool, &request.proof).await?;
+    let (pool, key, proof) = control.checked(pool, &request.proof, now).await?;
     let expiry = control.check_proof(&proof.audience, &proof.nonce, now)?;
     let mut tx = control.store.begin().await?;
     spend(&mut tx, &proof.nonce, expiry).await?;
     let launcher = match launchers::find_key(&mut tx, proof.launcher_key).await? {
-        Some(known) => known_again(&pool, known)?,
-        None => {
-            let launcher = control.newcomer(&pool, &proof, request.about, address, now);
-            launchers::insert(&mut tx, &launcher).await?;
-            let id = launcher.id;
-            control.audit(&mut tx, id, "launcher.enrol", json!({"pool": pool.id, "address": launcher.address, "host": launcher.about.host})).await?;
+        Some(known) => {
+            let id = known_again(&pool, known)?;
+            launchers::set_key(&mut tx, id, key.id).await?;
             id
+        }
+        None => {
+            let newcomer = control.newcomer(&pool, &key, &proof, request.about, address);
+            control.take_in(&mut tx, &pool, newcomer, now).await?
         }
     };
     control.store.commit(tx).await?;
@@ -99,7 +101,7 @@ fn known_again(pool: &Pool, known: Launcher) -> Result<LauncherId, Refusal> {
         return Err(unfit("the launcher's key belongs to another pool"));
     }
     match known.standing {
-        Standing::Active | Standing::Quarantined { .. } => Ok(known.id),
+        Standing::Pending { .. } | Standing::Active | Standing::Quarantined { .. } => Ok(known.id),
         Standing::Revoked { .. } => Err(revoked(known.id)),
     }
 }
@@ -112,37 +114,78 @@ pub(super) fn revoked(launcher: LauncherId) -> Refusal {
 }
 
 impl Control {
-    /// The pool that a proof names, and the proof once its signature is the pool's.
-    async fn checked(&self, pool: PoolId, proof: &str) -> Result<(Pool, EnrolProof), Refusal> {
-        let found = pools::find(&mut *self.store.read().await?, pool).await?;
+    /// The pool that a proof names, that key of it which signed the proof, and the proof. A former key counts
+    /// as long as the overlap of its reset lasts.
+    async fn checked(
+        &self,
+        pool: PoolId,
+        proof: &str,
+        now: UnixMillis,
+    ) -> Result<(Pool, PoolKey, EnrolProof), Refusal> {
+        let mut conn = self.store.read().await?;
+        let found = pools::find(&mut conn, pool).await?;
         let unknown = || {
             unfit(format!(
-                "pool {pool} does not exist here, or the proof is not signed with its private key"
+                "pool {pool} does not exist here, or the proof is not signed with its private key, or the key was replaced and its time is over"
             ))
         };
         let found = found.ok_or_else(unknown)?;
-        let key = pki::public_key(&found.public_key).ok_or_else(unknown)?;
-        let proof: EnrolProof = jws::verify_pool(proof, &key).map_err(|_| unknown())?;
-        // One document, read twice: the checked reading decides.
-        if proof.pool == pool {
-            Ok((found, proof))
-        } else {
-            Err(unknown())
+        for key in pool_keys::valid(&mut conn, pool, now).await? {
+            let public = pki::public_key(&key.public_key).ok_or_else(unknown)?;
+            let Ok(proof) = jws::verify_pool::<EnrolProof>(proof, &public) else {
+                continue;
+            };
+            // One document, read twice: the checked reading decides.
+            if proof.pool == pool {
+                return Ok((found, key, proof));
+            }
         }
+        Err(unknown())
+    }
+
+    /// Takes a newcomer into the pool, as far as the pool's rules let it in.
+    async fn take_in(
+        &self,
+        tx: &mut crate::store::Tx,
+        pool: &Pool,
+        mut newcomer: Launcher,
+        now: UnixMillis,
+    ) -> Result<LauncherId, Refusal> {
+        let known = launchers::of_pool(tx, pool.id).await?.len();
+        let address = newcomer.address.parse().ok();
+        let admission = pool.enrolment.check(address, known).map_err(|why| {
+            let (id, host) = (pool.id, &newcomer.about.host);
+            let text = format!("host `{host}` can't enrol in pool {id}: {why}");
+            tracing::warn!("{text}");
+            Refusal::new(ProblemCode::Revoked, text)
+        })?;
+        newcomer.enrolled_at = now;
+        newcomer.standing = match admission {
+            Admission::Open => Standing::Active,
+            Admission::Approval => Standing::Pending { at: now },
+        };
+        launchers::insert(tx, &newcomer).await?;
+        let detail = json!({"pool": pool.id, "address": newcomer.address,
+            "host": newcomer.about.host, "key": newcomer.pool_key,
+            "waits_for_approval": admission == Admission::Approval});
+        self.audit(tx, newcomer.id, "launcher.enrol", detail)
+            .await?;
+        Ok(newcomer.id)
     }
 
     fn newcomer(
         &self,
         pool: &Pool,
+        key: &PoolKey,
         proof: &EnrolProof,
         about: About,
         address: Option<IpAddr>,
-        now: UnixMillis,
     ) -> Launcher {
         Launcher {
             id: LauncherId::from_ulid(self.store.new_id()),
             pool: pool.id,
             public_key: proof.launcher_key,
+            pool_key: key.id,
             machine: proof.machine,
             about,
             address: address.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -154,7 +197,7 @@ impl Control {
             condition: None,
             intake: Intake::Open,
             standing: Standing::Active,
-            enrolled_at: now,
+            enrolled_at: UnixMillis(0),
         }
     }
 

@@ -24,7 +24,7 @@ use super::problem::Refusal;
 use super::proof::{claimed, spend, unfit};
 use crate::clock::UnixMillis;
 use crate::store::launchers::{self, Launcher, Standing};
-use crate::store::{Tx, pools};
+use crate::store::{Tx, leases, pool_keys, pools};
 
 /// Seconds that a session token is good for.
 const SESSION_SECONDS: i64 = 600;
@@ -88,7 +88,7 @@ pub(super) async fn session(
     let known = launchers::find(&mut tx, launcher)
         .await?
         .ok_or_else(unknown)?;
-    control.check_pool(&mut tx, &known).await?;
+    control.check_pool(&mut tx, &known, now).await?;
     let epoch = match control.admit(&mut tx, &known, &proof.claim, now).await {
         Ok(epoch) => epoch,
         Err(refusal) => {
@@ -111,19 +111,30 @@ pub(super) async fn session(
 }
 
 impl Control {
-    /// Refuses launchers whose standing or pool is gone.
-    async fn check_pool(&self, tx: &mut Tx, known: &Launcher) -> Result<(), Refusal> {
+    /// Refuses launchers whose standing or pool is gone, and those whose pool key is over once they have no run.
+    async fn check_pool(
+        &self,
+        tx: &mut Tx,
+        known: &Launcher,
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
         standing(known)?;
-        match pools::find(tx, known.pool).await? {
-            Some(_) => Ok(()),
-            None => {
-                let text = format!(
-                    "pool {} was deleted; this launcher has nothing left to do",
-                    known.pool
-                );
-                Err(Refusal::new(ProblemCode::Revoked, text))
-            }
+        let gone = |text: String| Err(Refusal::new(ProblemCode::Revoked, text));
+        let pool = known.pool;
+        if pools::find(tx, pool).await?.is_none() {
+            return gone(format!(
+                "pool {pool} was deleted; this launcher has nothing left to do"
+            ));
         }
+        let key = pool_keys::find(tx, known.pool_key).await?;
+        if key.is_some_and(|key| key.is_valid(now)) || !leases::held(tx, known.id).await?.is_empty()
+        {
+            return Ok(());
+        }
+        gone(format!(
+            "pool {pool} was reset, and the key that launcher {} enrolled with is over; give it the pool's new token and key",
+            known.id
+        ))
     }
 
     /// Rules about a claim and makes the ruling so: see [`super::epochs`].
@@ -280,9 +291,19 @@ fn newest(known: &Launcher) -> Newest<'_> {
 fn standing(known: &Launcher) -> Result<(), Refusal> {
     match &known.standing {
         Standing::Active => Ok(()),
+        Standing::Pending { .. } => Err(pending(known)),
         Standing::Quarantined { note, .. } => Err(quarantined(known.id, note)),
         Standing::Revoked { .. } => Err(revoked(known.id)),
     }
+}
+
+/// Passing, so that the launcher asks again until somebody lets it in.
+fn pending(known: &Launcher) -> Refusal {
+    let text = format!(
+        "launcher {} on host `{}` waits until an administrator lets it into pool {} (`gantry pool approve`)",
+        known.id, known.about.host, known.pool
+    );
+    Refusal::new(ProblemCode::Limited, text)
 }
 
 fn quarantined(launcher: LauncherId, note: &str) -> Refusal {

@@ -9,11 +9,12 @@ use gantry_protocol::control::session::{About, Nonce};
 use gantry_protocol::crypto::{EdKey, jws};
 use gantry_protocol::payload::Stage;
 use gantry_protocol::version::{CONTROL, CONTROL_HEADER};
-use gantry_protocol::{Attempt, Digest, LauncherId, PoolId, RunId, RunState};
+use gantry_protocol::{Attempt, Digest, LauncherId, RunId, RunState};
 use gantry_server::clock::UnixMillis;
 use gantry_server::domain::{GrantedPhase, RunEnd, RunEvent};
 use gantry_server::store::launchers::{self, Intake, Launcher, Standing};
 use gantry_server::store::logs::{self, SectionId};
+use gantry_server::store::pools::{self, Pool};
 use gantry_server::store::{leases, runs};
 use serde_json::{Value, json};
 
@@ -22,11 +23,12 @@ use crate::world::World;
 
 const TEXT: &str = "Initializing…\r\n\u{1b}[32mok\u{1b}[0m\n";
 
-fn launcher(pool: PoolId) -> Launcher {
+fn launcher(pool: &Pool) -> Launcher {
     let now = UnixMillis::now();
     Launcher {
         id: LauncherId::from_ulid(ulid::Ulid::nil()),
-        pool,
+        pool: pool.id,
+        pool_key: pool.key.id,
         public_key: EdKey::generate().public(),
         machine: Digest::of(b"machine"),
         about: About {
@@ -54,7 +56,8 @@ async fn prepare(world: &World, run: RunId) -> SectionId {
     let store = &world.app().store;
     let mut tx = store.begin().await.unwrap();
     let record = runs::get(&mut tx, run).await.unwrap();
-    let launcher = launcher(record.pool);
+    let pool = pools::get(&mut tx, record.pool).await.unwrap();
+    let launcher = launcher(&pool);
     launchers::insert(&mut tx, &launcher).await.unwrap();
     let attempt = Attempt(1);
     let now = UnixMillis::now();

@@ -13,6 +13,7 @@ mod expiry;
 mod grants;
 mod inbox;
 mod lifecycle;
+mod resets;
 mod logs;
 mod state;
 mod upkeep;

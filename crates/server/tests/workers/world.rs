@@ -10,10 +10,11 @@ use gantry_protocol::{PoolId, RunId, RunState, RunType, StackId};
 use gantry_server::blobs::Blobs;
 use gantry_server::clock::UnixMillis;
 use gantry_server::domain::stack::{Code, StackSettings, StateKeeper, Vendor};
-use gantry_server::domain::{Actor, Approval, Run, RunEvent, TaskInit};
-use gantry_server::pki::Keyring;
+use gantry_server::domain::{Actor, Approval, EnrolmentRules, Run, RunEvent, TaskInit};
+use gantry_server::pki::{Keyring, PoolCertificate};
 use gantry_server::store::Store;
 use gantry_server::store::commit::Commit;
+use gantry_server::store::pool_keys as stored_keys;
 use gantry_server::store::pools::{self, Pool};
 use gantry_server::store::runs::{self, NewRun, RunRecord, RunSettings};
 use gantry_server::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue};
@@ -105,7 +106,28 @@ impl World {
         let pool = pools::get(&mut self.control.store.read().await.unwrap(), self.pool).await;
         self.control
             .keys
-            .token(self.pool, &pool.unwrap().certificate, &self.base)
+            .token(self.pool, &pool.unwrap().key.certificate, &self.base)
+    }
+
+    /// Gives the pool the other key; the one before counts until `retires_at`.
+    pub(crate) async fn reset(&self, retires_at: UnixMillis) {
+        let issued = self.control.keys.issue(&csr(&pool_keys()[1]), self.pool);
+        let key = stored_key(&self.control, issued.unwrap());
+        let mut tx = self.control.store.begin().await.unwrap();
+        stored_keys::retire(&mut tx, self.pool, retires_at)
+            .await
+            .unwrap();
+        stored_keys::insert(&mut tx, self.pool, &key).await.unwrap();
+        self.control.store.commit(tx).await.unwrap();
+    }
+
+    /// Other rules for newcomers.
+    pub(crate) async fn set_enrolment(&self, enrolment: EnrolmentRules) {
+        let mut tx = self.control.store.begin().await.unwrap();
+        let pool = pools::get(&mut tx, self.pool).await.unwrap();
+        let pool = Pool { enrolment, ..pool };
+        pools::update(&mut tx, &pool).await.unwrap();
+        self.control.store.commit(tx).await.unwrap();
     }
 
     /// A launcher with a session that takes runs.
@@ -265,6 +287,16 @@ impl World {
 
     /// Opens an envelope as the launcher would.
     pub(crate) async fn open(&self, client: &Client, sealed: &SealedRun) -> RunPayload {
+        self.open_with(client, sealed, self.key).await
+    }
+
+    /// The same with one of the pool's keys.
+    pub(crate) async fn open_with(
+        &self,
+        client: &Client,
+        sealed: &SealedRun,
+        key: &PoolKey,
+    ) -> RunPayload {
         use gantry_protocol::control::envelope::{Expected, verify};
         let token = self.token().await;
         let expected = Expected {
@@ -273,7 +305,7 @@ impl World {
             launcher: client.id,
             now: Some(UnixMillis::now().seconds()),
         };
-        verify(sealed, &expected).unwrap().open(self.key).unwrap()
+        verify(sealed, &expected).unwrap().open(key).unwrap()
     }
 }
 
@@ -289,6 +321,18 @@ fn serve(listener: TcpListener, control: &Arc<Control>) {
     tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
 }
 
+fn stored_key(control: &Control, issued: PoolCertificate) -> stored_keys::PoolKey {
+    stored_keys::PoolKey {
+        id: control.store.new_id(),
+        csr: issued.csr_pem,
+        certificate: issued.pem,
+        public_key: issued.public_key_pem,
+        created_by: "ann".to_owned(),
+        created_at: UnixMillis::now(),
+        retires_at: None,
+    }
+}
+
 async fn add_pool(control: &Control, key: &PoolKey) -> PoolId {
     let id = PoolId::from_ulid(control.store.new_id());
     let issued = control.keys.issue(&csr(key), id).unwrap();
@@ -298,9 +342,8 @@ async fn add_pool(control: &Control, key: &PoolKey) -> PoolId {
         description: None,
         labels: Vec::new(),
         space: "root".to_owned(),
-        csr: issued.csr_pem,
-        certificate: issued.pem,
-        public_key: issued.public_key_pem,
+        key: stored_key(control, issued),
+        enrolment: EnrolmentRules::default(),
         created_by: "ann".to_owned(),
         created_at: UnixMillis::now(),
     };

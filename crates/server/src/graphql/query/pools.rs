@@ -4,14 +4,21 @@
 
 use async_graphql::{Context, Error, ID, Object};
 
-use crate::graphql::context::look;
+use crate::graphql::context::{caller, look};
 use crate::graphql::pool::WorkerPool;
+use crate::graphql::schedulable::PublicWorkerPool;
 
 #[derive(Default)]
 pub(super) struct PoolQuery;
 
 #[Object]
 impl PoolQuery {
+    /// A server of one's own has no shared launchers: nothing waits here.
+    async fn public_worker_pool(&self, ctx: &Context<'_>) -> Result<PublicWorkerPool, Error> {
+        caller(ctx)?;
+        Ok(PublicWorkerPool)
+    }
+
     async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {
         let pools = look(ctx)?.pools().await?;
         Ok(pools.into_iter().map(WorkerPool::listed).collect())

@@ -120,7 +120,7 @@ async fn check_workspace(tx: &mut Tx, held: &Held, attestation: &str) -> Result<
     let row = artifacts::workspace(tx, run, attempt)
         .await?
         .ok_or_else(missing)?;
-    let attested = attested(tx, &held.record, attempt, attestation).await?;
+    let (attested, _) = attested(tx, held, attestation).await?;
     if attested.sealed == row.sealed {
         Ok(())
     } else {

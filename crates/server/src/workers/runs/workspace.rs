@@ -14,13 +14,13 @@ use gantry_protocol::control::ProblemCode;
 use gantry_protocol::control::workspace::{HEADER, WorkspaceAttestation};
 use gantry_protocol::crypto::jws;
 use gantry_protocol::{Attempt, RunId};
+use ulid::Ulid;
 
-use super::held;
+use super::{Held, held};
 use crate::clock::UnixMillis;
 use crate::pki;
 use crate::store::artifacts::{self, WorkspaceRow};
-use crate::store::runs::{self, RunRecord};
-use crate::store::{Conn, StoreError, pools};
+use crate::store::{Conn, StoreError, launchers, pool_keys, runs};
 use crate::workers::control::Control;
 use crate::workers::problem::Refusal;
 use crate::workers::session::Speaker;
@@ -44,13 +44,14 @@ pub(in crate::workers) async fn put(
             "a workspace needs its attestation in the header `{HEADER}`"
         ))
     })?;
-    let attested = {
+    let (attested, key) = {
         let mut conn = control.store.read().await?;
         let held = held(&mut conn, speaker, run, attempt).await?.current()?;
-        let attested = attested(&mut conn, &held.record, attempt, attestation).await?;
+        let attested = attested(&mut conn, &held, attestation).await?;
         let stored = artifacts::workspace(&mut conn, run, attempt).await?;
-        if stored.is_some_and(|row| row.sealed == attested.sealed && row.attestation == attestation)
-        {
+        let same =
+            |row: WorkspaceRow| row.sealed == attested.0.sealed && row.attestation == attestation;
+        if stored.is_some_and(same) {
             return Ok(StatusCode::NO_CONTENT);
         }
         attested
@@ -76,6 +77,7 @@ pub(in crate::workers) async fn put(
         plan: attested.plan,
         attestation: attestation.to_owned(),
         size: stored.bytes,
+        key,
     };
     let mut tx = control.store.begin().await?;
     held(&mut tx, speaker, run, attempt).await?.current()?;
@@ -138,27 +140,30 @@ pub(in crate::workers) async fn put_errored_state(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The attestation of a workspace, if the pool's key signed it for this attempt of this run.
+/// The attestation of a workspace, if the key with which the launcher is in the pool signed it for this attempt
+/// of this run; and that key.
 pub(super) async fn attested(
     conn: &mut Conn,
-    record: &RunRecord,
-    attempt: Attempt,
+    held: &Held,
     attestation: &str,
-) -> Result<WorkspaceAttestation, Refusal> {
+) -> Result<(WorkspaceAttestation, Ulid), Refusal> {
+    let (record, attempt) = (&held.record, held.lease.attempt);
     let run = record.run.id;
     let unfit = |why: &str| {
         Refusal::malformed(format!(
             "the attestation of the workspace of run {run} {why}"
         ))
     };
-    let pool = pools::find(conn, record.pool).await?;
-    let key = pool.and_then(|pool| pki::public_key(&pool.public_key));
-    let key = key.ok_or_else(|| {
+    let missing = || {
         Refusal::internal(StoreError::NotFound {
-            kind: "worker pool",
+            kind: "worker pool's key",
             id: record.pool.to_string(),
         })
-    })?;
+    };
+    let launcher = launchers::get(conn, record.pool, held.lease.launcher).await?;
+    let known = pool_keys::find(conn, launcher.pool_key).await?;
+    let known = known.ok_or_else(missing)?;
+    let key = pki::public_key(&known.public_key).ok_or_else(missing)?;
     let read: WorkspaceAttestation = jws::verify_pool(attestation, &key)
         .map_err(|_| unfit("is not signed with the pool's private key"))?;
     let fits = read.v == ATTESTATION
@@ -166,7 +171,7 @@ pub(super) async fn attested(
         && read.stack == record.run.stack
         && read.attempt == attempt;
     if fits {
-        Ok(read)
+        Ok((read, known.id))
     } else {
         Err(unfit("is for another version, run, stack or attempt"))
     }

@@ -1,0 +1,96 @@
+//! Runs that wait for a launcher, in the API.
+//!
+//! Takes a pool's queue as the dispatcher has it, gives a page of it with positions. Never: another order than the
+//! one in which runs are handed out.
+
+use async_graphql::{Error, ID, Object, SimpleObject};
+use gantry_protocol::{RunId, RunType};
+
+use super::enums::OrderDirection;
+use super::run::Run;
+use super::search::{PageInfo, SearchInput};
+use crate::operations::OperationError;
+use crate::store::{Conn, runs};
+
+/// The pool of a vendor's shared launchers: a server of one's own has none, and nothing ever waits in it.
+pub(super) struct PublicWorkerPool;
+
+/// A page of waiting runs.
+#[derive(SimpleObject)]
+pub(super) struct SearchSchedulableRunsOutput {
+    edges: Vec<SearchSchedulableRunsOutputEdge>,
+    page_info: PageInfo,
+}
+
+/// One of them.
+#[derive(SimpleObject)]
+pub(super) struct SearchSchedulableRunsOutputEdge {
+    node: SchedulableRun,
+}
+
+/// A run that waits for a launcher.
+#[derive(SimpleObject)]
+pub(super) struct SchedulableRun {
+    stack_id: ID,
+    run: Run,
+    /// Its place; the next one to be handed out has 1.
+    position: usize,
+}
+
+#[Object]
+impl PublicWorkerPool {
+    async fn parallelism(&self) -> u32 {
+        0
+    }
+
+    async fn busy_workers(&self) -> u32 {
+        0
+    }
+
+    async fn pending_runs(&self) -> u32 {
+        0
+    }
+
+    async fn search_schedulable_runs(
+        &self,
+        input: SearchInput,
+    ) -> Result<SearchSchedulableRunsOutput, Error> {
+        let (_, page_info) = wish(input)?.page(std::iter::empty::<usize>(), usize::to_string);
+        Ok(SearchSchedulableRunsOutput {
+            edges: Vec::new(),
+            page_info,
+        })
+    }
+}
+
+/// The page of a queue that a client asks for.
+pub(super) async fn schedulable_page(
+    conn: &mut Conn,
+    waiting: &[(RunId, RunType)],
+    input: SearchInput,
+) -> Result<SearchSchedulableRunsOutput, Error> {
+    let places = waiting
+        .iter()
+        .enumerate()
+        .map(|(n, (run, _))| (n + 1, *run));
+    let (places, page_info) = wish(input)?.page(places, |(position, _)| position.to_string());
+    let mut edges = Vec::with_capacity(places.len());
+    for (position, run) in places {
+        let Some(record) = runs::find(conn, run).await? else {
+            continue;
+        };
+        let node = SchedulableRun {
+            stack_id: record.run.stack.to_string().into(),
+            run: Run(record),
+            position,
+        };
+        edges.push(SearchSchedulableRunsOutputEdge { node });
+    }
+    Ok(SearchSchedulableRunsOutput { edges, page_info })
+}
+
+fn wish(input: SearchInput) -> Result<super::search::Wish, OperationError> {
+    input
+        .without_order("position", OrderDirection::Asc)
+        .wish(&[], None)
+}
