@@ -7,6 +7,7 @@
 
 mod approval;
 mod contexts;
+mod concurrency;
 mod documents;
 mod joined;
 mod logins;

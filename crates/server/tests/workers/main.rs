@@ -12,6 +12,7 @@ mod epochs;
 mod expiry;
 mod grants;
 mod inbox;
+mod killed;
 mod lifecycle;
 mod resets;
 mod logs;

@@ -46,7 +46,7 @@ pub(crate) fn pool_keys() -> &'static [PoolKey; 2] {
     KEYS.get_or_init(|| [(); 2].map(|()| PoolKey::generate(2048).unwrap()))
 }
 
-fn csr(key: &PoolKey) -> String {
+pub(crate) fn csr(key: &PoolKey) -> String {
     let key = rsa::RsaPrivateKey::from_pkcs1_pem(key.to_pem().expose()).unwrap();
     let pem = key.to_pkcs8_pem(rsa::pkcs8::LineEnding::LF).unwrap();
     let pair = rcgen::KeyPair::from_pem(&pem).unwrap();
