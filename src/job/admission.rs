@@ -146,7 +146,9 @@ impl Job {
 /// What a lease begins with, of what a policy may have something against.
 pub(super) fn first(payload: &RunPayload) -> Phase {
     match (payload.stage, payload.run_type) {
+        (Stage::Apply, RunType::Destroy) => Phase::Destroy,
         (Stage::Apply, _) => Phase::Apply,
+        (Stage::Replan, _) => Phase::Plan,
         (Stage::Start, RunType::Task) => Phase::Perform,
         (
             Stage::Start,

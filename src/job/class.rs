@@ -12,6 +12,7 @@ use crate::container::Class;
 pub(super) fn class(run_type: RunType, stage: Stage, autodeploy: bool) -> Class {
     match (run_type, stage) {
         (RunType::Proposed, _) => Class::Reading,
+        (RunType::Tracked | RunType::Destroy, Stage::Replan) => Class::Reading,
         (RunType::Tracked | RunType::Destroy, Stage::Start) if !autodeploy => Class::Reading,
         (RunType::Tracked | RunType::Destroy | RunType::Task | RunType::Testing, _) => {
             Class::Writing
@@ -40,6 +41,9 @@ mod tests {
                 class(run_type, Stage::Apply, false),
             );
             assert_eq!(found, (start, autodeployed, apply), "{run_type:?}");
+        }
+        for run_type in [Tracked, Destroy] {
+            assert_eq!(class(run_type, Stage::Replan, true), Reading);
         }
     }
 }

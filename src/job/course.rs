@@ -208,7 +208,9 @@ fn violation<T>(what: String) -> Result<T, Violation> {
 
 fn allowed(run_type: RunType, stage: Stage) -> &'static [Phase] {
     match (run_type, stage) {
+        (RunType::Destroy, Stage::Apply) => &[Phase::Destroy],
         (_, Stage::Apply) => &[Phase::Apply],
+        (_, Stage::Replan) => &[Phase::Plan],
         (RunType::Proposed, Stage::Start) => &[Phase::Init, Phase::Plan],
         (RunType::Tracked, Stage::Start) => &[Phase::Init, Phase::Plan, Phase::Apply],
         (RunType::Task, Stage::Start) => &[Phase::Init, Phase::Perform],
@@ -288,6 +290,25 @@ mod tests {
         let mut course = Course::new(RunType::Proposed, Stage::Start);
         for phase in [Phase::Apply, Phase::Perform, Phase::Destroy, Phase::Init] {
             assert!(course.on_ask(phase).is_err());
+        }
+    }
+
+    #[test]
+    fn a_replan_may_only_plan_and_a_confirmed_destroy_only_destroy() {
+        let every = [
+            Phase::Init,
+            Phase::Plan,
+            Phase::Apply,
+            Phase::Perform,
+            Phase::Destroy,
+        ];
+        for phase in every {
+            let mut replan = Course::new(RunType::Tracked, Stage::Replan);
+            assert!(replan.on_ask(phase).is_err(), "{phase:?}");
+            let entered = replan.on_fact(Fact::Entered { section: 1, phase });
+            assert_eq!(entered.is_ok(), phase == Phase::Plan, "{phase:?}");
+            let asked = Course::new(RunType::Destroy, Stage::Apply).on_ask(phase);
+            assert_eq!(asked.is_ok(), phase == Phase::Destroy, "{phase:?}");
         }
     }
 

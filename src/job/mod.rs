@@ -28,6 +28,7 @@ mod standby;
 mod states;
 mod timer;
 mod tool_choice;
+mod upload;
 mod vessel;
 mod worker_binary;
 

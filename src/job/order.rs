@@ -53,6 +53,7 @@ pub(super) fn work_order(
         tool_from: tool_from(&payload.tool, brought)?,
         project_root: project_root(&payload.source.project_root)?,
         autodeploy: payload.autodeploy,
+        targets: payload.targets.clone(),
         skip_init: payload.skip_init,
         command: payload.command.clone(),
         managed_state: payload.managed_state,

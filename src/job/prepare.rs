@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gantry_protocol::control::run::{Gate, RunResult};
 use gantry_protocol::control::workspace::WorkspaceAttestation;
-use gantry_protocol::payload::Stage;
+use gantry_protocol::payload::{Stage, UploadedArchive};
 use gantry_protocol::socket::WorkOrder;
 use tracing::{info, warn};
 
@@ -21,6 +21,7 @@ use super::gates::OpenedRun;
 use super::laps::Laps;
 use super::order::work_order;
 use super::standby::Recipe;
+use super::upload;
 use super::worker_binary::Worker;
 use super::{Halt, Job, StopReason, container_of};
 use crate::container::protected_targets;
@@ -140,11 +141,11 @@ impl Job {
         })
     }
 
-    /// Of an apply: what the launcher that planned signed for.
+    /// Of an apply or a replan: what the launcher that planned signed for.
     fn attestation(&self, run: &OpenedRun) -> Result<Option<WorkspaceAttestation>, Halt> {
         match run.payload().stage {
             Stage::Start => Ok(None),
-            Stage::Apply => {
+            Stage::Apply | Stage::Replan => {
                 let attested = apply::attested(run.payload(), &self.host.pool_key.public());
                 Ok(Some(
                     attested.map_err(|error| refused(Gate::Workspace, &error))?,
@@ -213,7 +214,10 @@ impl Job {
             let restored = apply::restore(&self.host, self.entry.lease, dirs, attestation).await;
             return restored.map_err(|error| refused(Gate::Workspace, &error));
         }
-        self.fetch(run, dirs).await?;
+        match &run.payload().source.archive {
+            Some(archive) => self.lay_upload(archive, dirs).await?,
+            None => self.fetch(run, dirs).await?,
+        }
         let files = run.payload().files.iter();
         let files = files.map(|file| LaidFile {
             path: &file.path,
@@ -249,6 +253,20 @@ impl Job {
         self.shipper.narrator().say(format!(
             "Source {name} at {commit}: {} files.",
             fetched.files
+        ));
+        Ok(())
+    }
+
+    /// The files that a person uploaded take the place of the commit's.
+    async fn lay_upload(&self, archive: &UploadedArchive, dirs: &RunDirs) -> Result<(), Halt> {
+        let lease = self.entry.lease;
+        let laid = self.unless_stopped(upload::lay(&self.host, lease, dirs, archive));
+        let laid = laid
+            .await?
+            .map_err(|error| refused(Gate::Workspace, &error))?;
+        self.shipper.narrator().say(format!(
+            "Source is what was uploaded as {}: {} entries, {} bytes.",
+            archive.digest, laid.entries, laid.bytes
         ));
         Ok(())
     }

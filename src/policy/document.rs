@@ -90,7 +90,7 @@ impl Facts<'_> {
             "id": payload.run,
             "state": "PREPARING",
             "type": payload.run_type,
-            "based_on_local_workspace": false,
+            "based_on_local_workspace": payload.source.archive.is_some(),
             "changes": [],
             "commit": {
                 "author": payload.commit.author,

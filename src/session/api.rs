@@ -173,6 +173,16 @@ impl Session {
         .await
     }
 
+    /// Opens the download of the files that a person uploaded for the run.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn get_upload(&self, lease: Lease) -> Asked<Response> {
+        let request = self.authorised(Method::GET, &path(lease, "upload")).await?;
+        self.settle(self.transport.send(request.timeout(TRANSFER)).await)
+            .await
+    }
+
     /// Uploads a sealed `errored.tfstate`, until taken.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod remove;
 mod size;
 mod spool;
 mod unpack;
+mod upload;
 mod usage;
 
 pub use beneath::Owner;
@@ -33,4 +34,5 @@ pub use remove::{Leftover, remove_tree};
 pub use size::tree_size;
 pub use spool::{LogRead, MAX_OFFSET, SpoolError, SpoolReader, left_in};
 pub use unpack::{UnpackError, UnpackReport, unpack};
+pub use upload::{UploadError, unpack_upload};
 pub use usage::{Usage, free_bytes, usage};

@@ -7,6 +7,7 @@
 //! `tests/golden/` hold every message as it looks on the wire.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod ids;
 pub mod payload;
 pub mod plan;

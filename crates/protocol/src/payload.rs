@@ -17,6 +17,8 @@ pub enum Stage {
     Start,
     /// After a confirm: restore the packed workspace, then apply.
     Apply,
+    /// A plan of chosen addresses: restore the packed workspace, plan again, and wait again.
+    Replan,
 }
 
 /// One lease's complete instructions. Travels only sealed to the pool key.
@@ -63,6 +65,9 @@ pub struct RunPayload {
     pub tool: Tool,
     /// Whether a plan with changes may ask for its apply at once.
     pub autodeploy: bool,
+    /// Addresses that a person chose for the newest plan; empty is all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// Task only: leave the tool's init out.
     pub skip_init: bool,
     /// Task only: the command, given to `sh -c`.
@@ -75,7 +80,7 @@ pub struct RunPayload {
     pub files: Vec<MountedFile>,
     /// Commands around the phases.
     pub hooks: Hooks,
-    /// [`Stage::Apply`] only: what the restored workspace has to be.
+    /// [`Stage::Apply`] and [`Stage::Replan`] only: what the restored workspace has to be.
     pub workspace: Option<PackedWorkspace>,
     /// The stack's salt, as text: with it values enter a signed document as digests that nobody can guess.
     pub salt: Secret,
@@ -123,6 +128,20 @@ pub struct Source {
     pub project_root: String,
     /// Credentials for `https`, used on the host only, never handed to the container.
     pub credentials: Option<GitCredentials>,
+    /// Files that a person uploaded; they stand in place of the commit's, and nothing is cloned. A launcher that
+    /// does not know this member refuses the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<UploadedArchive>,
+}
+
+/// A tree of files that a person uploaded for one preview: a gzip'd tar with one directory at its top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadedArchive {
+    /// SHA-256 of the archive as it was uploaded.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub bytes: u64,
 }
 
 /// User name and password (or token) for cloning over `https`.

@@ -23,6 +23,7 @@ pub mod process;
 pub mod store;
 pub mod tasks;
 pub mod tfstate;
+pub mod uploads;
 pub mod vault;
 pub mod vcs_probe;
 pub mod web;

@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::app::{App, fault_text};
 use crate::error::chain;
-use crate::{download, graphql, workers};
+use crate::{download, graphql, uploads, workers};
 
 /// A mounted file arrives in base64 inside a request.
 const API_BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -31,6 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state((Arc::clone(&app), schema));
     let control = workers::router(Arc::clone(&app.control));
     let logs = download::router(Arc::clone(&app));
+    let uploads = uploads::router(Arc::clone(&app));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -41,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(api)
         .merge(control)
         .merge(logs)
+        .merge(uploads)
 }
 
 /// Status and text.

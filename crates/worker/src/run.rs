@@ -25,7 +25,7 @@ use crate::report;
 use crate::spool::Spool;
 use crate::state::Listener;
 use crate::tool::providers::Providers;
-use crate::tool::{self, Origin};
+use crate::tool::{self, Aim, Origin};
 use crate::workspace::Workspace;
 
 /// How long the launcher may take to give the order.
@@ -230,6 +230,11 @@ async fn furnish(
         origin,
         identified: None,
         providers: Providers::new(&paths.providers, &paths.plugins),
+        aim: match order.run_type {
+            RunType::Destroy => Aim::Destroy,
+            RunType::Proposed | RunType::Tracked | RunType::Task | RunType::Testing => Aim::Make,
+        },
+        targets: order.targets.clone(),
         may_park: matches!(order.run_type, RunType::Tracked | RunType::Destroy),
     })
 }

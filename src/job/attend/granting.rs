@@ -114,9 +114,13 @@ impl Attendance<'_> {
     /// What this host itself knows against a grant, whatever the server says.
     fn may_happen(&self, phase: Phase) -> Result<(), String> {
         let payload = self.run.payload();
-        let unattended = payload.stage == Stage::Start
-            && matches!(payload.run_type, RunType::Tracked | RunType::Destroy);
-        if unattended && !payload.autodeploy {
+        let decided = matches!(payload.run_type, RunType::Tracked | RunType::Destroy);
+        let unattended = match payload.stage {
+            Stage::Start => decided && !payload.autodeploy,
+            Stage::Apply => false,
+            Stage::Replan => true,
+        };
+        if unattended {
             return Err("the server granted it without the confirm that this run needs".to_owned());
         }
         let Some(rights) = self.job.rights.as_ref() else {

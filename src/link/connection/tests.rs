@@ -29,6 +29,7 @@ fn order() -> Box<WorkOrder> {
         tool_from: gantry_protocol::socket::ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
+        targets: Vec::new(),
         skip_init: false,
         command: None,
         managed_state: true,

@@ -33,6 +33,7 @@ impl SignedPhase {
     pub fn of(run_type: RunType, stage: Stage, autodeploy: bool) -> Self {
         match (stage, run_type) {
             (Stage::Apply, _) => Self::Apply,
+            (Stage::Replan, _) => Self::Plan,
             (Stage::Start, RunType::Task) => Self::Task,
             (Stage::Start, RunType::Testing) => Self::PlanAndApply,
             (Stage::Start, RunType::Proposed) => Self::Plan,

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::canonical;
 use crate::control::workspace::WorkspaceAttestation;
-use crate::ids::{PoolId, RunId, StackId};
+use crate::ids::{Digest, PoolId, RunId, StackId};
 use crate::payload::{Hooks, MountedFile, RunPayload, Source, Tool, ToolKind, Variable};
 use crate::run::RunType;
 use crate::secret::Secret;
@@ -59,6 +59,12 @@ pub struct RunDocument {
     pub commit: String,
     /// Directory of the code below the checkout.
     pub project_root: String,
+    /// SHA-256 of the files that a person uploaded in place of the commit's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Digest>,
+    /// Addresses that the plan is limited to; empty is all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// Runner image; `None` is the launcher's default.
     pub image: Option<String>,
     /// Which tool.
@@ -133,6 +139,7 @@ impl RunDocument {
             image,
             tool,
             autodeploy,
+            targets,
             skip_init,
             command,
             managed_state,
@@ -149,6 +156,7 @@ impl RunDocument {
             commit,
             project_root,
             credentials: _,
+            archive,
         } = source;
         let Tool { kind, version } = tool;
         let environment = environment.iter();
@@ -166,6 +174,8 @@ impl RunDocument {
             branch: branch.clone(),
             commit: commit.clone(),
             project_root: project_root.clone(),
+            archive: archive.as_ref().map(|archive| archive.digest),
+            targets: targets.clone(),
             image: image.clone(),
             tool: *kind,
             tool_version: version.clone(),
@@ -194,6 +204,8 @@ impl RunDocument {
             branch,
             commit,
             project_root,
+            archive,
+            targets,
             image,
             tool,
             tool_version,
@@ -214,6 +226,13 @@ impl RunDocument {
             "environment": environment, "files": files,
         });
         let mut fields = stated(all);
+        // Stated only where there is something to state, so that what older programs sign stays whole.
+        if let Some(archive) = archive {
+            fields.insert("archive".to_owned(), short(json!(archive)));
+        }
+        if !targets.is_empty() {
+            fields.insert("targets".to_owned(), short(json!(targets)));
+        }
         for (list, commands) in members(canonical::value_of(hooks)) {
             fields.insert(format!("hooks.{list}"), short(commands));
         }

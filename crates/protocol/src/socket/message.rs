@@ -145,6 +145,9 @@ pub struct WorkOrder {
     pub project_root: String,
     /// Ask for the apply after a plan with changes, instead of parking.
     pub autodeploy: bool,
+    /// Addresses that the plan is limited to; empty is all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     /// Task only: leave init out.
     pub skip_init: bool,
     /// Task only: the command for `sh -c`.

@@ -115,6 +115,7 @@ pub(crate) fn payload_full() -> RunPayload {
                 username: "git".into(),
                 password: Secret::new("not-a-real-password"),
             }),
+            archive: None,
             ..source()
         },
         image: Some("registry.example.org/runner:1".into()),
@@ -167,6 +168,7 @@ pub(crate) fn payload_bare() -> RunPayload {
             version: None,
         },
         autodeploy: false,
+        targets: Vec::new(),
         skip_init: false,
         command: None,
         managed_state: false,
@@ -195,5 +197,6 @@ fn source() -> Source {
         commit: "0123456789abcdef0123456789abcdef01234567".into(),
         project_root: String::new(),
         credentials: None,
+        archive: None,
     }
 }

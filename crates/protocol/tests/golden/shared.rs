@@ -109,7 +109,7 @@ fn run_names() -> Vec<Golden> {
             Testing,
             Destroy
         ),
-        names!(Stage, "control-1/names-stage", Start, Apply),
+        names!(Stage, "control-1/names-stage", Start, Apply, Replan),
         names!(ToolKind, "control-1/names-tool-kind", Terraform, OpenTofu),
     ]
 }

@@ -439,6 +439,7 @@ fn a_typical_signature_fits_into_a_header_and_the_longest_run_too() {
             commit: long(),
             project_root: long(),
             credentials: None,
+            archive: None,
         };
         (huge.image, huge.command) = (Some(long()), Some(long()));
         huge.tool = Tool {

@@ -1,19 +1,23 @@
 //! Which waiting run goes to which launcher. Pure.
 //!
-//! Takes a pool's waiting runs and available launchers, gives pairs. Deployments, destroys and tasks go
-//! before previews, the oldest first within each; idle launchers go before busy ones, the newest first (so
+//! Takes a pool's waiting runs and available launchers, gives pairs. What a person moved ahead goes first, then
+//! deployments, destroys and tasks, then previews, then looks for drift, the oldest first within each; runs of one
+//! stack and one type never pass each other. Idle launchers go before busy ones, the newest first (so
 //! that the oldest hosts become idle and can be taken away). Never: a run twice, a launcher beyond its room.
+
+use std::collections::BTreeMap;
 
 use gantry_protocol::{LauncherId, RunId, RunType};
 use ulid::Ulid;
 
+use crate::domain::{Cause, Urgency};
+use crate::store::leases::WaitingRun;
+
 /// A run that waits for a launcher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Waiting {
-    /// Which.
-    pub(super) run: RunId,
-    /// What it is for.
-    pub(super) run_type: RunType,
+    /// What is known of it.
+    pub(super) run: WaitingRun,
     /// The pool's key that its packed workspace is sealed to, while that key counts: nobody else could open it.
     pub(super) key: Option<Ulid>,
 }
@@ -33,11 +37,9 @@ pub(super) struct Room {
 
 /// The pairs, most urgent first.
 pub(super) fn choose(waiting: &[Waiting], rooms: &[Room]) -> Vec<(RunId, LauncherId)> {
-    let mut waiting = waiting.to_vec();
-    waiting.sort_by_key(|w| (class(w.run_type), w.run));
     let mut rooms = rooms.to_vec();
     let mut pairs = Vec::new();
-    for next in waiting {
+    for next in ordered(waiting) {
         // One at a time: a launcher that just got a run is no longer idle.
         let fits = |room: &&mut Room| room.free > 0 && next.key.is_none_or(|key| key == room.key);
         let best = rooms.iter_mut().filter(fits);
@@ -46,15 +48,44 @@ pub(super) fn choose(waiting: &[Waiting], rooms: &[Room]) -> Vec<(RunId, Launche
         let Some(room) = best else { continue };
         room.free -= 1;
         room.busy += 1;
-        pairs.push((next.run, room.launcher));
+        pairs.push((next.run.run, room.launcher));
     }
     pairs
 }
 
-fn class(run_type: RunType) -> u8 {
-    match run_type {
-        RunType::Tracked | RunType::Destroy | RunType::Task | RunType::Testing => 0,
-        RunType::Proposed => 1,
+/// The order in which waiting runs are handed out.
+pub fn queue(waiting: Vec<WaitingRun>) -> Vec<RunId> {
+    let keyless = |run| Waiting { run, key: None };
+    let waiting: Vec<_> = waiting.into_iter().map(keyless).collect();
+    let order = ordered(&waiting).into_iter();
+    order.map(|one| one.run.run).collect()
+}
+
+/// The order in which runs are handed out. A run that was moved ahead moves its stack and type: the turn that it
+/// gets is taken by the oldest of them.
+fn ordered(waiting: &[Waiting]) -> Vec<&Waiting> {
+    let mut turns: Vec<&Waiting> = waiting.iter().collect();
+    turns.sort_by_key(|w| (w.run.urgency == Urgency::Normal, class(&w.run), w.run.run));
+    let mut own: BTreeMap<_, BTreeMap<RunId, &Waiting>> = BTreeMap::new();
+    for one in waiting {
+        own.entry(kin(&one.run))
+            .or_default()
+            .insert(one.run.run, one);
+    }
+    let kins = turns.into_iter().map(|turn| kin(&turn.run));
+    kins.filter_map(|kin| Some(own.get_mut(&kin)?.pop_first()?.1))
+        .collect()
+}
+
+fn kin(run: &WaitingRun) -> (&str, &'static str) {
+    (run.stack.as_str(), run.run_type.as_str())
+}
+
+fn class(run: &WaitingRun) -> u8 {
+    match (run.cause, run.run_type) {
+        (Cause::Drift, _) => 2,
+        (Cause::Asked, RunType::Proposed) => 1,
+        (Cause::Asked, RunType::Tracked | RunType::Destroy | RunType::Task | RunType::Testing) => 0,
     }
 }
 
@@ -73,10 +104,52 @@ mod tests {
 
     fn waits(n: u128, run_type: RunType) -> Waiting {
         Waiting {
-            run: run(n),
-            run_type,
+            run: WaitingRun {
+                run: run(n),
+                stack: format!("s{n}").parse().unwrap(),
+                run_type,
+                cause: Cause::Asked,
+                urgency: Urgency::Normal,
+            },
             key: None,
         }
+    }
+
+    fn order(waiting: &[Waiting]) -> Vec<u128> {
+        let found = |one: &&Waiting| (0..100).find(|n| run(*n) == one.run.run).unwrap();
+        ordered(waiting).iter().map(found).collect()
+    }
+
+    #[test]
+    fn moved_ahead_then_deployments_then_previews_then_drift() {
+        let (mut drift, mut ahead) = (waits(1, RunType::Proposed), waits(9, RunType::Proposed));
+        drift.run.cause = Cause::Drift;
+        ahead.run.urgency = Urgency::Prioritised;
+        let waiting = [
+            drift,
+            waits(2, RunType::Proposed),
+            waits(4, RunType::Destroy),
+            waits(3, RunType::Task),
+            ahead,
+        ];
+        assert_eq!(order(&waiting), [9, 3, 4, 2, 1]);
+    }
+
+    #[test]
+    fn runs_of_one_stack_and_type_never_pass_each_other() {
+        let of = |n, urgency| {
+            let mut one = waits(n, RunType::Proposed);
+            one.run.stack = "one".parse().unwrap();
+            one.run.urgency = urgency;
+            one
+        };
+        let waiting = [
+            of(2, Urgency::Normal),
+            waits(1, RunType::Proposed),
+            of(5, Urgency::Prioritised),
+            of(4, Urgency::Normal),
+        ];
+        assert_eq!(order(&waiting), [2, 1, 4, 5]);
     }
 
     fn room(n: u128, free: u32, busy: u32) -> Room {

@@ -11,7 +11,7 @@ use crate::domain::{ContextAttachment, ContextId, expand, joined_hooks};
 use crate::store::runs::RunRecord;
 use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue};
 use crate::store::stacks::Stack;
-use crate::store::{Conn, StoreError, contexts};
+use crate::store::{Conn, StoreError, contexts, run_overrides};
 use crate::vault::Vault;
 
 /// Where a run's workspace stands in its container.
@@ -58,6 +58,9 @@ impl Surroundings {
         if let Err(error) = found.take(vault, &Owner::Stack(&stack.id), own) {
             return Ok(Err(error));
         }
+        if let Err(error) = found.override_for(conn, vault, record).await? {
+            return Ok(Err(error));
+        }
         let hooks = attached.into_iter();
         found.finish(record, hooks.map(|(context, how)| (how, context.hooks)));
         Ok(Ok(found))
@@ -70,6 +73,37 @@ impl Surroundings {
     ) {
         self.hooks = joined_hooks(hooks.collect(), record.settings.hooks.clone());
         self.environment = expand(std::mem::take(&mut self.environment));
+    }
+
+    /// Variables that were given for this run alone: the strongest of all.
+    async fn override_for(
+        &mut self,
+        conn: &mut Conn,
+        vault: &Vault,
+        record: &RunRecord,
+    ) -> Result<Result<(), PayloadError>, StoreError> {
+        let run = record.run.id;
+        for (name, sealed) in run_overrides::list(conn, run).await? {
+            let purpose = run_overrides::sealing_purpose(run, &name);
+            let value = match vault.open_text(&purpose, &sealed) {
+                Ok(value) => value,
+                Err(source) => {
+                    let stack = record.run.stack.clone();
+                    return Ok(Err(PayloadError::Config {
+                        stack,
+                        name,
+                        source,
+                    }));
+                }
+            };
+            let secret = true;
+            self.environment.push(Variable {
+                name,
+                value,
+                secret,
+            });
+        }
+        Ok(Ok(()))
     }
 
     fn take(
@@ -163,7 +197,7 @@ fn computed(record: &RunRecord, account: &str) -> Vec<Variable> {
         ("account_name", account.to_owned()),
         ("commit_branch", record.commit.branch.clone()),
         ("commit_sha", record.commit.hash.clone()),
-        ("local_preview", "false".to_owned()),
+        ("local_preview", settings.archive.is_some().to_string()),
         ("project_root", settings.project_root.clone()),
         ("repository", settings.repository.clone()),
         ("run_id", record.run.id.to_string()),

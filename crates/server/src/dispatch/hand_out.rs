@@ -49,15 +49,15 @@ impl Dispatcher {
         }
         let waiting = leases::waiting_runs(&mut conn, pool).await?;
         let mut all = Vec::with_capacity(waiting.len());
-        for (run, run_type) in waiting {
+        for run in waiting {
             // With one key everybody has it. Whoever gets a workspace whose key is over says so, which is better
             // than to wait for nobody.
             let key = match keys.len() {
                 0 | 1 => None,
-                _ => pool_keys::of_workspace(&mut conn, run).await?,
+                _ => pool_keys::of_workspace(&mut conn, run.run).await?,
             };
             let key = key.map(|key| key.id).filter(|key| counts(*key));
-            all.push(Waiting { run, run_type, key });
+            all.push(Waiting { run, key });
         }
         Ok(choose(&all, &rooms))
     }
@@ -156,6 +156,7 @@ fn stage(state: RunState) -> Option<Stage> {
     match state {
         RunState::Ready => Some(Stage::Start),
         RunState::Confirmed => Some(Stage::Apply),
+        RunState::ReplanRequested => Some(Stage::Replan),
         _ => None,
     }
 }

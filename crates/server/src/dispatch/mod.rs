@@ -23,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use bells::Bells;
+pub use choose::queue;
 pub use document::Signable;
 pub use environment::COMPUTED;
 pub use expiry::Expired;

@@ -92,7 +92,7 @@ pub(super) async fn build(
     let run = record.run.id;
     let workspace = match handing.stage {
         Stage::Start => None,
-        Stage::Apply => match artifacts::newest_workspace(conn, run).await? {
+        Stage::Apply | Stage::Replan => match artifacts::newest_workspace(conn, run).await? {
             Some(row) => Some(PackedWorkspace {
                 attempt: row.attempt,
                 sealed: row.sealed,
@@ -154,11 +154,14 @@ fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> Run
             commit: record.commit.hash.clone(),
             project_root: settings.project_root.clone(),
             credentials: None,
+            archive: settings.archive,
         },
         commit: commit_facts(&record.commit),
         image: settings.runner_image.clone(),
         tool: settings.tool.clone(),
-        autodeploy: record.run.approval == Approval::Automatic,
+        // A plan of chosen addresses is a person's to decide about.
+        autodeploy: record.run.approval == Approval::Automatic && handing.stage != Stage::Replan,
+        targets: record.targets.clone(),
         skip_init: record.run.task_init == TaskInit::Skip,
         command: record.command.clone(),
         managed_state: settings.managed_state,

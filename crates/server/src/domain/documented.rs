@@ -226,6 +226,27 @@ fn autodeploy_alone_lets_a_plan_ask_for_its_apply() {
 }
 
 #[test]
+fn a_targeted_plan_waits_for_a_person_and_survives_its_launcher() {
+    let mut run = run_in(RunState::Unconfirmed, RunType::Tracked);
+    run.approval = Approval::Automatic;
+    let mut run = run.apply(&RunEvent::Replan).unwrap().run;
+    assert_eq!(run.scope, Scope::Targeted);
+    run = run.apply(&RunEvent::Leased).unwrap().run;
+    run = run.apply(&RunEvent::PlanStarted(run.attempt)).unwrap().run;
+    let grant = RunEvent::Granted(run.attempt, GrantedPhase::Apply);
+    assert!(matches!(
+        run.apply(&grant),
+        Err(IllegalTransition::NotNow { .. })
+    ));
+    let lost = run.apply(&RunEvent::LeaseLost(run.attempt)).unwrap();
+    assert_eq!(lost.step, Step::Entered(RunState::ReplanRequested));
+    let planned = RunEvent::Planned(run.attempt, PlanOutcome::Changes);
+    let waits = run.apply(&planned).unwrap();
+    assert_eq!(waits.step, Step::Entered(RunState::Unconfirmed));
+    assert_eq!(waits.run.scope, Scope::Targeted);
+}
+
+#[test]
 fn nobody_speaks_for_another() {
     let run = run_in(RunState::Unconfirmed, RunType::Tracked);
     for actor in [

@@ -7,7 +7,7 @@
 use gantry_protocol::{Attempt, RunId, RunState, RunType};
 
 use super::event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
-use super::run::{Approval, Contact, Run, StateVersion, Step, Stop, TaskInit, Transition};
+use super::run::{Approval, Contact, Run, Scope, StateVersion, Step, Stop, TaskInit, Transition};
 
 /// Why an event was refused. The run is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +160,8 @@ impl Run {
             Preparing | Initializing | Planning | PreparingReplan if self.stop == Stop::Asked => {
                 Ok(self.enter(Stopped))
             }
+            // Its workspace is packed still: the same addresses are planned again.
+            Planning if self.scope == Scope::Targeted => Ok(self.enter(ReplanRequested)),
             Preparing | Initializing | Planning => Ok(self.enter(Ready)),
             PreparingReplan => Ok(self.enter(ReplanRequested)),
             PreparingApply => Ok(self.enter(Confirmed)),
@@ -246,7 +248,7 @@ impl Run {
     fn grantable(&self, phase: GrantedPhase) -> bool {
         use GrantedPhase::{Apply, Destroy, Perform};
         use RunState::{Applying, Initializing, Planning, Preparing, PreparingApply};
-        let unattended = self.approval == Approval::Automatic;
+        let unattended = self.approval == Approval::Automatic && self.scope == Scope::Whole;
         match (self.run_type, phase, self.state) {
             (RunType::Tracked, Apply, PreparingApply)
             | (RunType::Destroy, Destroy, PreparingApply)
@@ -268,7 +270,11 @@ impl Run {
         match (event, self.state) {
             (RunEvent::Confirm, Unconfirmed) => Ok(self.enter(Confirmed)),
             (RunEvent::Discard, Unconfirmed) => Ok(self.enter(Discarded)),
-            (RunEvent::Replan, Unconfirmed) => Ok(self.enter(ReplanRequested)),
+            (RunEvent::Replan, Unconfirmed) => {
+                let mut transition = self.enter(ReplanRequested);
+                transition.run.scope = Scope::Targeted;
+                Ok(transition)
+            }
             (RunEvent::Cancel, Queued | Ready) => Ok(self.enter(Canceled)),
             (RunEvent::Reviewed(Review::Approve), PendingReview) => Ok(self.enter(Finished)),
             (RunEvent::Reviewed(Review::Reject), PendingReview) => Ok(self.enter(Failed)),

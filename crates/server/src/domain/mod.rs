@@ -4,6 +4,7 @@
 //! database or of the API.
 
 mod context;
+mod address;
 pub mod event;
 mod expand;
 pub mod lock;
@@ -19,6 +20,7 @@ mod documented;
 #[cfg(test)]
 mod invariants;
 
+pub use address::{MAX_TARGETS, is_address};
 pub use context::{ContextAttachment, ContextId, NoContextId, joined_hooks};
 pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
 pub use expand::expand;
@@ -26,4 +28,7 @@ pub use machine::{IllegalTransition, is_leased};
 pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
 pub use policy::{Attached, NoPolicyId, PolicyId, attaches_itself, names_stacks};
 pub use pool::{Admission, EnrolmentRules, NotTaken};
-pub use run::{Approval, Contact, Gate, Run, StateVersion, Step, Stop, TaskInit, Transition};
+pub use run::{
+    Approval, Cause, Contact, Gate, Run, Scope, StateVersion, Step, Stop, TaskInit, Transition,
+    Urgency,
+};

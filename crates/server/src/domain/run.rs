@@ -32,6 +32,37 @@ pub struct Run {
     pub task_init: TaskInit,
     /// Whether a person asked the launcher to stop.
     pub stop: Stop,
+    /// What its newest plan is limited to.
+    pub scope: Scope,
+}
+
+/// What a plan is limited to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Nothing: it is of everything.
+    Whole,
+    /// Addresses that a person chose; a person decides about it, whatever else holds.
+    Targeted,
+}
+
+/// Why a run exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Somebody or something asked for it.
+    #[default]
+    Asked,
+    /// To see whether the world still is as it was left; the least urgent of all.
+    Drift,
+}
+
+/// Whether a person moved a run ahead in its pool's queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Urgency {
+    /// Nobody did.
+    #[default]
+    Normal,
+    /// Somebody did.
+    Prioritised,
 }
 
 /// Whether a launcher has the run.
@@ -123,6 +154,7 @@ impl Run {
             approval,
             task_init,
             stop: Stop::NotAsked,
+            scope: Scope::Whole,
         }
     }
 

@@ -72,6 +72,15 @@ pub enum Vendor {
     },
 }
 
+/// Whether a stack takes new runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// It does.
+    Enabled,
+    /// A person switched it off.
+    Disabled,
+}
+
 /// Whether the server keeps the tool's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateKeeper {

@@ -79,6 +79,13 @@ pub(super) struct ConfigInput {
     description: Option<String>,
 }
 
+/// A variable for one run, over the stack's. Its value never comes back.
+#[derive(InputObject)]
+pub(super) struct EnvironmentVariable {
+    pub(super) key: String,
+    pub(super) value: String,
+}
+
 /// Settings of a run that override the stack's.
 #[derive(Debug, InputObject)]
 pub(super) struct RuntimeConfigInput {

@@ -253,7 +253,7 @@ impl WorkerPool {
     ) -> Result<SearchSchedulableRunsOutput, Error> {
         let mut conn = look(ctx)?.read().await?;
         let waiting = leases::waiting_runs(&mut conn, self.pool.id).await?;
-        schedulable_page(&mut conn, &waiting, input).await
+        schedulable_page(&mut conn, waiting, input).await
     }
 
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>, Error> {

@@ -10,7 +10,7 @@ use super::context::{look, operate};
 use super::document::RunDocument;
 use super::enums::{RunState, RunType};
 use super::review::RunReviewRecord;
-use crate::domain::{StateVersion, is_leased};
+use crate::domain::{Cause, Contact, StateVersion, Urgency, is_leased};
 use crate::logstore::LogPage;
 use crate::store::reviews;
 use crate::store::runs::{self, RunRecord, TransitionRow};
@@ -37,6 +37,14 @@ pub(super) struct RunStateTransition {
     terminal: bool,
     timestamp: i64,
     username: Option<String>,
+}
+
+/// What somebody wrote about a run.
+#[derive(SimpleObject)]
+pub(super) struct RunComment {
+    body: String,
+    created_at: i64,
+    username: String,
 }
 
 /// A page of the log of one state.
@@ -146,7 +154,48 @@ impl Run {
 
     /// Whether `runRetry` would make another one like it.
     async fn can_retry(&self) -> bool {
-        self.0.run.can_be_retried()
+        self.0.run.can_be_retried() && self.0.settings.archive.is_none()
+    }
+
+    /// Nobody can write any yet.
+    async fn comments(&self) -> Vec<RunComment> {
+        Vec::new()
+    }
+
+    /// Whether it looks for differences between the world and what was deployed.
+    async fn drift_detection(&self) -> bool {
+        self.0.cause == Cause::Drift
+    }
+
+    /// Runs do not expire here.
+    async fn expired(&self) -> bool {
+        false
+    }
+
+    /// Whether the stack has no newer run of the same type.
+    async fn is_most_recent(&self, ctx: &Context<'_>) -> Result<bool, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        Ok(!runs::has_newer(&mut conn, &self.0).await?)
+    }
+
+    /// Whether a person moved it ahead in its pool's queue.
+    async fn prioritized(&self) -> bool {
+        self.0.urgency == Urgency::Prioritised
+    }
+
+    /// Whether it was made of uploaded files.
+    async fn local_preview(&self) -> bool {
+        self.0.settings.archive.is_some()
+    }
+
+    /// Whether its launcher is silent since it was allowed to change things; its late result still counts.
+    async fn contact_lost(&self) -> bool {
+        self.0.run.contact == Contact::Lost
+    }
+
+    /// Addresses that its newest plan is limited to; none is all of them.
+    async fn targets(&self) -> &[String] {
+        &self.0.targets
     }
 
     /// Whether approval policies have a say before it goes on.

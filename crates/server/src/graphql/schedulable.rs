@@ -4,12 +4,13 @@
 //! one in which runs are handed out.
 
 use async_graphql::{Error, ID, Object, SimpleObject};
-use gantry_protocol::{RunId, RunType};
 
 use super::enums::OrderDirection;
 use super::run::Run;
 use super::search::{PageInfo, SearchInput};
+use crate::dispatch;
 use crate::operations::OperationError;
+use crate::store::leases::WaitingRun;
 use crate::store::{Conn, runs};
 
 /// The pool of a vendor's shared launchers: a server of one's own has none, and nothing ever waits in it.
@@ -66,13 +67,11 @@ impl PublicWorkerPool {
 /// The page of a queue that a client asks for.
 pub(super) async fn schedulable_page(
     conn: &mut Conn,
-    waiting: &[(RunId, RunType)],
+    waiting: Vec<WaitingRun>,
     input: SearchInput,
 ) -> Result<SearchSchedulableRunsOutput, Error> {
-    let places = waiting
-        .iter()
-        .enumerate()
-        .map(|(n, (run, _))| (n + 1, *run));
+    let queue = dispatch::queue(waiting).into_iter().enumerate();
+    let places = queue.map(|(n, run)| (n + 1, run));
     let (places, page_info) = wish(input)?.page(places, |(position, _)| position.to_string());
     let mut edges = Vec::with_capacity(places.len());
     for (position, run) in places {

@@ -12,12 +12,12 @@ use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
 use super::run::Run;
 use super::space::Space;
-use super::unused::ModuleVersion;
+use super::unused::{ModuleVersion, StackDependency};
 use super::vendor::VendorConfig;
 use crate::auth::Role;
 use crate::clock::UnixMillis;
 use crate::domain::Approval;
-use crate::domain::stack::{StateKeeper, Vendor};
+use crate::domain::stack::{Availability, StateKeeper, Vendor};
 use crate::store::runs::{self, Listing};
 use crate::store::stack_config::{self, StoredValue};
 use crate::store::stacks;
@@ -191,8 +191,24 @@ impl Stack {
         false
     }
 
+    /// Whether a run destroys what it manages, after which it goes.
     async fn deleting(&self) -> bool {
-        false
+        self.0.deleted_by.is_some()
+    }
+
+    /// Whether it takes no new runs.
+    async fn is_disabled(&self) -> bool {
+        self.0.availability == Availability::Disabled
+    }
+
+    /// Stacks that this one waits for: none, stacks are independent here.
+    async fn depends_on(&self) -> Vec<StackDependency> {
+        Vec::new()
+    }
+
+    /// Stacks that wait for this one: none.
+    async fn is_depended_on_by(&self) -> Vec<StackDependency> {
+        Vec::new()
     }
 
     async fn description(&self) -> Option<&str> {

@@ -4,6 +4,8 @@
 
 use async_graphql::{ID, SimpleObject};
 
+use super::stack::Stack;
+
 /// A version of a module.
 #[derive(SimpleObject)]
 pub(super) struct ModuleVersion {
@@ -18,4 +20,12 @@ pub(super) struct Module {
     id: ID,
     name: String,
     owner: String,
+}
+
+/// A stack that waits for another one.
+#[derive(SimpleObject)]
+pub(super) struct StackDependency {
+    id: ID,
+    stack: Stack,
+    depends_on_stack: Stack,
 }

@@ -150,7 +150,7 @@ fn check(input: &ConfigInput<'_>) -> Result<(), OperationError> {
     }
 }
 
-fn is_variable_name(name: &str) -> bool {
+pub(super) fn is_variable_name(name: &str) -> bool {
     let starts = name
         .bytes()
         .next()

@@ -3,7 +3,7 @@
 //! Takes the parts' errors, gives one that says which words are for the person and which for the log.
 
 use gantry_protocol::ids::InvalidId;
-use gantry_protocol::{RunId, RunState};
+use gantry_protocol::{RunId, RunState, StackId};
 
 use crate::auth::Forbidden;
 use crate::dispatch::PayloadError;
@@ -92,6 +92,68 @@ pub enum OperationError {
         of: String,
         /// Where it was to be used.
         at: String,
+    },
+    /// The stack is switched off.
+    #[error("stack `{stack}` is disabled: enable it before you make runs of it")]
+    Disabled {
+        /// The stack.
+        stack: String,
+    },
+    /// The stack is about to go.
+    #[error("stack `{stack}` is being deleted: run `{run}` destroys what it manages")]
+    Deleting {
+        /// The stack.
+        stack: String,
+        /// The destroy run.
+        run: RunId,
+    },
+    /// Files may not be uploaded for it.
+    #[error("stack `{stack}` allows no local previews: set `localPreviewEnabled` of it")]
+    NoLocalPreview {
+        /// The stack.
+        stack: String,
+    },
+    /// Nothing to preview.
+    #[error(
+        "there are no uploaded files `{id}` of stack `{stack}` that wait for their run: upload them again"
+    )]
+    NoUpload {
+        /// What was named.
+        id: String,
+        /// The stack.
+        stack: String,
+    },
+    /// Too much that nobody uses.
+    #[error(
+        "stack `{stack}` has {count} uploads that no run was made of: make runs of them, or wait until they are removed"
+    )]
+    ManyUploads {
+        /// The stack.
+        stack: String,
+        /// How many.
+        count: u32,
+    },
+    /// Made of files that were uploaded for it alone.
+    #[error("run `{run}` was made of uploaded files, which are gone: upload them again")]
+    FilesGone {
+        /// The run.
+        run: RunId,
+    },
+    /// Nothing to deploy.
+    #[error("run `{run}` is a {run_type} run: only a PROPOSED one can be promoted")]
+    NotPromoted {
+        /// The run.
+        run: RunId,
+        /// What it is.
+        run_type: gantry_protocol::RunType,
+    },
+    /// It has ended.
+    #[error("run `{run}` has already ended as {state}")]
+    Over {
+        /// The run.
+        run: RunId,
+        /// Its state.
+        state: RunState,
     },
     /// The run belongs to another stack.
     #[error("run `{run}` does not belong to stack `{stack}`")]
@@ -192,6 +254,13 @@ pub enum OperationError {
 }
 
 impl OperationError {
+    pub(super) fn no_upload(id: &str, stack: &StackId) -> Self {
+        Self::NoUpload {
+            id: id.chars().take(64).collect(),
+            stack: stack.to_string(),
+        }
+    }
+
     /// Refuses a value of an input.
     pub(crate) fn input(field: &'static str, value: &str, rule: &'static str) -> Self {
         Self::Input {
@@ -225,6 +294,14 @@ impl OperationError {
             | Self::SameKey { .. }
             | Self::KeyOver { .. }
             | Self::Held { .. }
+            | Self::Disabled { .. }
+            | Self::Deleting { .. }
+            | Self::NoLocalPreview { .. }
+            | Self::NoUpload { .. }
+            | Self::ManyUploads { .. }
+            | Self::FilesGone { .. }
+            | Self::NotPromoted { .. }
+            | Self::Over { .. }
             | Self::OtherStack { .. }
             | Self::NotInherited { .. }
             | Self::NothingToSign { .. }

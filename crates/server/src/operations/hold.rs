@@ -44,7 +44,7 @@ impl Operate {
         }
     }
 
-    async fn finish_hold(
+    pub(super) async fn finish_hold(
         &self,
         mut tx: Tx,
         id: &StackId,
@@ -56,7 +56,7 @@ impl Operate {
         Ok(stack)
     }
 
-    async fn record_hold(
+    pub(super) async fn record_hold(
         &self,
         tx: &mut Tx,
         action: &'static str,

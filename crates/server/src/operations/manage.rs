@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
 use crate::domain::EnrolmentRules;
-use crate::domain::stack::{StackSettings, StateKeeper, slug};
+use crate::domain::stack::{Availability, StackSettings, StateKeeper, slug};
 use crate::store::audit::{self, Deed};
 use crate::store::pools::{self, Pool};
 use crate::store::stacks::{self, Stack};
@@ -109,6 +109,8 @@ impl Manage {
             state_keeper: new.state_keeper,
             tracked: None,
             locked_by: None,
+            availability: Availability::Enabled,
+            deleted_by: None,
             created_at: UnixMillis::now(),
         };
         stacks::insert(&mut tx, &stack).await?;

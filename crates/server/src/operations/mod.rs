@@ -5,6 +5,7 @@
 //! handle works on comes through `door`, which knows the spaces of who asks. Each change is one transaction
 //! with its line in the audit trail. Never: a change past a handle, or a thing past the door.
 
+mod commits;
 mod config;
 mod contexts;
 mod document;
@@ -12,14 +13,18 @@ mod door;
 mod error;
 mod govern;
 mod hold;
+mod local_preview;
 mod look;
 mod manage;
 mod operate;
 mod policies;
 mod pools;
+mod queue;
+mod replan;
 mod retry;
 mod review;
 mod spaces;
+mod standing;
 mod trigger;
 mod workers;
 
@@ -33,6 +38,7 @@ pub use contexts::{AttachedStack, ContextChange, NewContext};
 pub use document::RunWish;
 pub use error::OperationError;
 pub use govern::Govern;
+pub use local_preview::{PreviewRequest, Upload};
 pub use look::{Filter, Look, Search};
 pub use manage::{Manage, NewPool, NewStack};
 pub use operate::Operate;

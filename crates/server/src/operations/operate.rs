@@ -147,7 +147,7 @@ impl Operate {
 }
 
 /// A packed plan whose key is over would fail on any host: better said before the confirm.
-async fn check_key(tx: &mut Tx, run: RunId) -> Result<(), OperationError> {
+pub(super) async fn check_key(tx: &mut Tx, run: RunId) -> Result<(), OperationError> {
     match pool_keys::of_workspace(tx, run).await? {
         Some(key) if !key.is_valid(UnixMillis::now()) => Err(OperationError::KeyOver {
             run: run.to_string(),

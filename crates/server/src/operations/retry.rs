@@ -25,6 +25,9 @@ impl Operate {
                 state: old.run.state,
             });
         }
+        if old.settings.archive.is_some() {
+            return Err(OperationError::FilesGone { run: old.run.id });
+        }
         let run = self.queued(&stack, old.run.run_type, old.run.task_init);
         let commit = self.described(&stack, old.commit).await;
         let new = self.new_run(&stack, run, old.title, commit, old.command, metadata)?;

@@ -8,10 +8,11 @@ use gantry_protocol::{RunId, RunType};
 
 use super::{Operate, OperationError, door};
 use crate::clock::UnixMillis;
-use crate::domain::stack::StateKeeper;
-use crate::domain::{Gate, MetadataEntry, Run, TaskInit};
+use crate::domain::stack::{Availability, StateKeeper};
+use crate::domain::{Cause, Gate, MetadataEntry, Run, TaskInit};
 use crate::error::chain;
-use crate::store::commit::{Commit, TrackedCommit};
+use crate::store::commit::{Choice, Commit};
+use crate::store::local_workspaces;
 use crate::store::policies;
 use crate::store::runs::{self, NewRun, RunRecord, RunSettings};
 use crate::store::stacks::{self, Stack};
@@ -58,31 +59,29 @@ impl Operate {
         wish: TriggerRequest<'_>,
     ) -> Result<NewRun, OperationError> {
         match wish.run_type {
-            RunType::Tracked | RunType::Proposed => {}
+            RunType::Tracked | RunType::Proposed | RunType::Destroy => {}
             RunType::Task => {
                 return Err(OperationError::Unsupported(
                     "`runTrigger` of a TASK (use `taskCreate`)",
                 ));
-            }
-            // Launcher and worker do not carry a destroy from its plan to its confirm yet: refused here rather
-            // than failed on a host.
-            RunType::Destroy => {
-                return Err(OperationError::Unsupported("a DESTROY run of a stack"));
             }
             RunType::Testing => {
                 return Err(OperationError::Unsupported("a TESTING run of a stack"));
             }
         }
         let stack = self.stack(wish.stack).await?;
-        let commit = match wish.commit {
-            Some(hash) => named_commit(&stack, hash)?,
-            None => self.branch_head(&stack).await?,
+        let commit = match (wish.commit, wish.run_type) {
+            (Some(hash), _) => named_commit(&stack, hash)?,
+            // What is destroyed is what was deployed.
+            (None, RunType::Destroy) => self.deployed(&stack).await?,
+            (None, _) => self.next_commit(&stack).await?,
         };
         let commit = self.described(&stack, commit).await;
         let short: String = commit.hash.chars().take(8).collect();
         let what = match wish.run_type {
             RunType::Proposed => "Preview",
-            RunType::Tracked | RunType::Task | RunType::Testing | RunType::Destroy => "Deployment",
+            RunType::Destroy => "Destruction",
+            RunType::Tracked | RunType::Task | RunType::Testing => "Deployment",
         };
         let title = format!("{what} of {} at {short}", commit.branch);
         let run = self.queued(&stack, wish.run_type, TaskInit::Run);
@@ -102,14 +101,8 @@ impl Operate {
             return Err(OperationError::input("command", command, rule));
         }
         let stack = self.stack(wish.stack).await?;
-        // A task works on what was deployed last, as far as anything was.
-        let commit = match &stack.tracked {
-            Some(tracked) => tracked.commit.clone(),
-            None => {
-                let head = self.branch_head(&stack).await?;
-                self.described(&stack, head).await
-            }
-        };
+        let commit = self.deployed(&stack).await?;
+        let commit = self.described(&stack, commit).await;
         let title: String = command
             .lines()
             .next()
@@ -133,7 +126,23 @@ impl Operate {
         Ok(stack)
     }
 
-    async fn branch_head(&self, stack: &Stack) -> Result<Commit, OperationError> {
+    /// What was deployed last, as far as anything was.
+    pub(super) async fn deployed(&self, stack: &Stack) -> Result<Commit, OperationError> {
+        match &stack.tracked {
+            Some(tracked) => Ok(tracked.commit.clone()),
+            None => self.branch_head(stack).await,
+        }
+    }
+
+    /// What a deployment takes that names no commit.
+    async fn next_commit(&self, stack: &Stack) -> Result<Commit, OperationError> {
+        match &stack.tracked {
+            Some(tracked) if tracked.choice == Choice::Set => Ok(tracked.commit.clone()),
+            Some(_) | None => self.branch_head(stack).await,
+        }
+    }
+
+    pub(super) async fn branch_head(&self, stack: &Stack) -> Result<Commit, OperationError> {
         let code = &stack.settings.code;
         let url = self.app.sources.check(&code.url)?;
         let hash = self.app.sources.branch_head(&url, &code.branch).await?;
@@ -215,16 +224,31 @@ impl Operate {
                 .collect(),
             settings: settings_of(stack),
             gate: Gate::Open,
+            cause: Cause::Asked,
+            overrides: Vec::new(),
         })
     }
 
-    pub(super) async fn create(&self, mut new: NewRun) -> Result<RunRecord, OperationError> {
+    pub(super) async fn create(&self, new: NewRun) -> Result<RunRecord, OperationError> {
+        self.create_with(new, &Beside::Nothing).await
+    }
+
+    /// Makes a run together with what has to happen in the same moment.
+    pub(super) async fn create_with(
+        &self,
+        mut new: NewRun,
+        beside: &Beside,
+    ) -> Result<RunRecord, OperationError> {
         let at = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
         // The stack may have been deleted or taken while its host was asked for the branch.
         let stack = door::stack(&mut tx, &self.principal, new.run.stack.as_str()).await?;
+        check_open(&stack)?;
         if new.run.run_type.takes_stack_lock() {
             self.check_holder(&stack)?;
+        }
+        if let Beside::Deletion = beside {
+            stacks::check_idle(&mut tx, &stack.id).await?;
         }
         let asked = policies::about(&mut tx, &stack, PolicyKind::Approval).await?;
         if !asked.is_empty() {
@@ -232,12 +256,17 @@ impl Operate {
         }
         let record = runs::create(&mut tx, &new, &self.principal.actor(), at).await?;
         if record.run.run_type == RunType::Tracked {
-            let set_by = Some(self.principal.name().to_owned());
-            let tracked = TrackedCommit {
-                commit: new.commit.clone(),
-                set_by,
-            };
+            let tracked = self.tracked_by(&stack, &new.commit);
             stacks::set_tracked(&mut tx, &new.run.stack, &tracked).await?;
+        }
+        match beside {
+            Beside::Nothing => {}
+            Beside::Upload(id) => {
+                if !local_workspaces::claim(&mut tx, id, new.run.id).await? {
+                    return Err(OperationError::no_upload(id, &stack.id));
+                }
+            }
+            Beside::Deletion => stacks::delete_after(&mut tx, &stack.id, new.run.id).await?,
         }
         self.record(&mut tx, "run.create", new.run.id).await?;
         self.app.store.commit(tx).await?;
@@ -245,7 +274,31 @@ impl Operate {
     }
 }
 
-fn named_commit(stack: &Stack, hash: &str) -> Result<Commit, OperationError> {
+/// What has to happen in the moment in which a run is made.
+#[derive(Clone, Debug)]
+pub(super) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// These uploaded files become its own.
+    Upload(String),
+    /// Its good end deletes the stack.
+    Deletion,
+}
+
+/// Refuses if the stack takes no new runs.
+pub(super) fn check_open(stack: &Stack) -> Result<(), OperationError> {
+    let stack_id = stack.id.to_string();
+    match (stack.availability, stack.deleted_by) {
+        (_, Some(run)) => Err(OperationError::Deleting {
+            stack: stack_id,
+            run,
+        }),
+        (Availability::Disabled, None) => Err(OperationError::Disabled { stack: stack_id }),
+        (Availability::Enabled, None) => Ok(()),
+    }
+}
+
+pub(super) fn named_commit(stack: &Stack, hash: &str) -> Result<Commit, OperationError> {
     let hash = hash.to_ascii_lowercase();
     if !is_full_hash(&hash) {
         return Err(OperationError::Commit(hash.chars().take(64).collect()));
@@ -271,5 +324,6 @@ fn settings_of(stack: &Stack) -> RunSettings {
         tool: settings.vendor.tool(),
         hooks: settings.hooks.clone(),
         managed_state: stack.state_keeper == StateKeeper::Server,
+        archive: None,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::auth::Role;
 use crate::clock::UnixMillis;
-use crate::domain::{Approval, Review, StateVersion};
+use crate::domain::{Approval, Cause, Review, StateVersion};
 use crate::store::reviews::ReviewRow;
 use crate::store::runs::RunRecord;
 use crate::store::stacks::Stack;
@@ -30,8 +30,8 @@ fn run(record: &RunRecord) -> Value {
         "id": record.run.id.to_string(),
         "type": record.run.run_type.as_str(),
         "state": record.run.state.as_str(),
-        "based_on_local_workspace": false,
-        "drift_detection": false,
+        "based_on_local_workspace": settings.archive.is_some(),
+        "drift_detection": record.cause == Cause::Drift,
         "changes": [],
         "command": record.command.as_deref().unwrap_or_default(),
         "commit": {

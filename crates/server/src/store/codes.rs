@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use crate::domain::stack::StateKeeper;
-use crate::domain::{Approval, Contact, Gate, Review, Stop, TaskInit};
+use crate::domain::stack::{Availability, StateKeeper};
+use crate::domain::{Approval, Cause, Contact, Gate, Review, Scope, Stop, TaskInit, Urgency};
 
 /// A value that is stored as one of a few names.
 pub(super) trait Code: Copy + PartialEq + Sized + 'static {
@@ -75,6 +75,30 @@ impl Code for Gate {
     const COLUMN: &'static str = "gate";
     const NAMES: &'static [(Self, &'static str)] =
         &[(Self::Open, "OPEN"), (Self::Closed, "CLOSED")];
+}
+
+impl Code for Scope {
+    const COLUMN: &'static str = "scope";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Whole, "WHOLE"), (Self::Targeted, "TARGETED")];
+}
+
+impl Code for Cause {
+    const COLUMN: &'static str = "cause";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Asked, "ASKED"), (Self::Drift, "DRIFT")];
+}
+
+impl Code for Urgency {
+    const COLUMN: &'static str = "urgency";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Normal, "NORMAL"), (Self::Prioritised, "PRIORITISED")];
+}
+
+impl Code for Availability {
+    const COLUMN: &'static str = "availability";
+    const NAMES: &'static [(Self, &'static str)] =
+        &[(Self::Enabled, "ENABLED"), (Self::Disabled, "DISABLED")];
 }
 
 impl Code for Review {

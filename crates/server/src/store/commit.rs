@@ -31,4 +31,18 @@ pub struct TrackedCommit {
     pub commit: Commit,
     /// Who chose it; none for the branch's own head.
     pub set_by: Option<String>,
+    /// Whether deployments that name no commit take it.
+    #[serde(default)]
+    pub choice: Choice,
+}
+
+/// How a stack came to its commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Choice {
+    /// It was deployed last; the next deployment takes the branch's head.
+    #[default]
+    Deployed,
+    /// A person set it; deployments take it until another one is set or deployed.
+    Set,
 }

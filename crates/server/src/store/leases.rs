@@ -3,11 +3,12 @@
 //! Takes and gives rows. Never: the decision that a lease is over (`dispatch::expiry`).
 
 use gantry_protocol::payload::Stage;
-use gantry_protocol::{Attempt, LauncherId, PoolId, RunId, RunType};
+use gantry_protocol::{Attempt, LauncherId, PoolId, RunId, RunType, StackId};
 
 use super::codes::{Code, parse, unreadable};
 use super::{Conn, StoreError};
 use crate::clock::UnixMillis;
+use crate::domain::{Cause, Urgency};
 
 /// One attempt of a run in a launcher's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +53,11 @@ impl Code for LeaseStanding {
 
 impl Code for Stage {
     const COLUMN: &'static str = "stage";
-    const NAMES: &'static [(Self, &'static str)] =
-        &[(Self::Start, "START"), (Self::Apply, "APPLY")];
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Start, "START"),
+        (Self::Apply, "APPLY"),
+        (Self::Replan, "REPLAN"),
+    ];
 }
 
 #[derive(sqlx::FromRow)]
@@ -247,24 +251,56 @@ pub async fn last_end(
 
 /// Pools that have runs waiting for a launcher.
 pub async fn pools_with_waiting_runs(conn: &mut Conn) -> Result<Vec<PoolId>, StoreError> {
-    let sql = "SELECT DISTINCT pool_id FROM runs WHERE state IN ('READY', 'CONFIRMED')";
+    let sql = "SELECT DISTINCT pool_id FROM runs
+               WHERE state IN ('READY', 'CONFIRMED', 'REPLAN_REQUESTED')";
     let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(conn).await?;
     rows.iter().map(|(id,)| parse("pool id", id)).collect()
 }
 
+/// A run that waits for a launcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingRun {
+    /// The run.
+    pub run: RunId,
+    /// Its stack.
+    pub stack: StackId,
+    /// What it is for.
+    pub run_type: RunType,
+    /// Why it exists.
+    pub cause: Cause,
+    /// Whether a person moved it ahead.
+    pub urgency: Urgency,
+}
+
+#[derive(sqlx::FromRow)]
+struct WaitingRow {
+    id: String,
+    stack_id: String,
+    run_type: String,
+    cause: String,
+    urgency: String,
+}
+
 /// A pool's runs that wait for a launcher, most urgent first, at most 1000.
-pub async fn waiting_runs(
-    conn: &mut Conn,
-    pool: PoolId,
-) -> Result<Vec<(RunId, RunType)>, StoreError> {
-    let sql = "SELECT id, run_type FROM runs WHERE pool_id = $1 AND state IN ('READY', 'CONFIRMED')
-               ORDER BY CASE run_type WHEN 'PROPOSED' THEN 1 ELSE 0 END, id LIMIT 1000";
-    let rows: Vec<(String, String)> = sqlx::query_as(sql)
+pub async fn waiting_runs(conn: &mut Conn, pool: PoolId) -> Result<Vec<WaitingRun>, StoreError> {
+    let sql = "SELECT id, stack_id, run_type, cause, urgency FROM runs
+               WHERE pool_id = $1 AND state IN ('READY', 'CONFIRMED', 'REPLAN_REQUESTED')
+               ORDER BY CASE urgency WHEN 'PRIORITISED' THEN 0 ELSE 1 END,
+                 CASE WHEN cause = 'DRIFT' THEN 2 WHEN run_type = 'PROPOSED' THEN 1 ELSE 0 END,
+                 id
+               LIMIT 1000";
+    let rows: Vec<WaitingRow> = sqlx::query_as(sql)
         .bind(pool.to_string())
         .fetch_all(conn)
         .await?;
-    let pair = |(id, run_type): &(String, String)| {
-        Ok((parse("run id", id)?, parse("run_type", run_type)?))
+    let waiting = |row: WaitingRow| {
+        Ok(WaitingRun {
+            run: parse("run id", &row.id)?,
+            stack: parse("stack id", &row.stack_id)?,
+            run_type: parse("run_type", &row.run_type)?,
+            cause: Cause::decode(&row.cause)?,
+            urgency: Urgency::decode(&row.urgency)?,
+        })
     };
-    rows.iter().map(pair).collect()
+    rows.into_iter().map(waiting).collect()
 }

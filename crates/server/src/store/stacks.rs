@@ -3,8 +3,8 @@
 //! Takes and gives stacks. Never: values of their variables and files (`stack_config`), or a row that is
 //! really removed: a deleted stack keeps its runs, logs and state for whoever has to look back.
 
-use gantry_protocol::StackId;
 use gantry_protocol::payload::ToolKind;
+use gantry_protocol::{RunId, RunState, RunType, StackId};
 use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -13,8 +13,8 @@ use super::codes::{Code, from_json, parse, to_json, unreadable};
 use super::commit::TrackedCommit;
 use super::{Conn, StoreError, runs};
 use crate::clock::UnixMillis;
-use crate::domain::Approval;
-use crate::domain::stack::{Code as CodePlace, StackSettings, StateKeeper, Vendor};
+use crate::domain::stack::{Availability, Code as CodePlace, StackSettings, StateKeeper, Vendor};
+use crate::domain::{Approval, Run};
 
 /// A stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct Stack {
     pub tracked: Option<TrackedCommit>,
     /// The person who holds it, if one does.
     pub locked_by: Option<String>,
+    /// Whether it takes new runs.
+    pub availability: Availability,
+    /// The destroy run after whose good end the stack is deleted.
+    pub deleted_by: Option<RunId>,
     /// When it was made.
     pub created_at: UnixMillis,
 }
@@ -57,6 +61,8 @@ struct Row {
     state_keeper: String,
     tracked_commit: Option<String>,
     locked_by: Option<String>,
+    availability: String,
+    deleted_by_run: Option<String>,
     created_at: i64,
 }
 
@@ -107,6 +113,11 @@ impl TryFrom<Row> for Stack {
             state_keeper: StateKeeper::decode(&row.state_keeper)?,
             tracked: tracked.transpose()?,
             locked_by: row.locked_by,
+            availability: Availability::decode(&row.availability)?,
+            deleted_by: row
+                .deleted_by_run
+                .map(|id| parse("run id", &id))
+                .transpose()?,
             created_at: UnixMillis(row.created_at),
         })
     }
@@ -244,23 +255,69 @@ pub async fn page(
     rows.into_iter().map(Stack::try_from).collect()
 }
 
+/// Refuses while a run of the stack is on its way.
+pub async fn check_idle(conn: &mut Conn, id: &StackId) -> Result<(), StoreError> {
+    match runs::unfinished(conn, id).await?.first() {
+        None => Ok(()),
+        Some(run) => Err(StoreError::InUse {
+            kind: "stack",
+            id: id.to_string(),
+            by: format!("run `{}` is {}", run.run.id, run.run.state),
+        }),
+    }
+}
+
 /// Marks a stack as deleted, unless a run of it is on its way.
 pub async fn delete(conn: &mut Conn, id: &StackId, at: UnixMillis) -> Result<Stack, StoreError> {
     let stack = get(conn, id).await?;
-    if let Some(run) = runs::unfinished(conn, id).await?.first() {
-        let by = format!("run `{}` is {}", run.run.id, run.run.state);
-        return Err(StoreError::InUse {
-            kind: "stack",
-            id: id.to_string(),
-            by,
-        });
-    }
+    check_idle(conn, id).await?;
     sqlx::query("UPDATE stacks SET deleted_at = $2 WHERE id = $1")
         .bind(id.as_str())
         .bind(at.0)
         .execute(conn)
         .await?;
     Ok(stack)
+}
+
+/// Switches a stack on or off.
+pub async fn set_availability(
+    conn: &mut Conn,
+    id: &StackId,
+    availability: Availability,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE stacks SET availability = $2 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(availability.code())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Remembers the destroy run after which a stack is deleted.
+pub async fn delete_after(conn: &mut Conn, id: &StackId, run: RunId) -> Result<(), StoreError> {
+    sqlx::query("UPDATE stacks SET deleted_by_run = $2 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(run.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The end of a run that a stack's deletion may have waited for: a good one deletes it, another one leaves it.
+pub async fn destroyed(conn: &mut Conn, run: &Run, at: UnixMillis) -> Result<(), StoreError> {
+    if run.run_type != RunType::Destroy {
+        return Ok(());
+    }
+    let deleted = (run.state == RunState::Finished).then_some(at.0);
+    let sql = "UPDATE stacks SET deleted_by_run = NULL, deleted_at = $3
+               WHERE id = $1 AND deleted_by_run = $2 AND deleted_at IS NULL";
+    sqlx::query(sql)
+        .bind(run.stack.as_str())
+        .bind(run.id.to_string())
+        .bind(deleted)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Gives a stack to one person, or to nobody.

@@ -75,6 +75,8 @@ impl World {
             metadata: Vec::new(),
             settings: sample_run_settings(),
             gate: crate::domain::Gate::Open,
+            cause: crate::domain::Cause::Asked,
+            overrides: Vec::new(),
         };
         let mut tx = self.store.begin().await.unwrap();
         let record = runs::create(&mut tx, &new, &ann(), UnixMillis::now())
@@ -97,6 +99,7 @@ fn sample_run_settings() -> RunSettings {
         tool: Vendor::OpenTofu { version: None }.tool(),
         hooks: Hooks::default(),
         managed_state: true,
+        archive: None,
     }
 }
 
@@ -159,6 +162,8 @@ pub(crate) fn sample_stack(id: &StackId, pool: PoolId) -> Stack {
         state_keeper: StateKeeper::Server,
         tracked: None,
         locked_by: None,
+        availability: crate::domain::stack::Availability::Enabled,
+        deleted_by: None,
         created_at: UnixMillis(7),
     }
 }

@@ -4,8 +4,9 @@
 //! sealed), and small log pieces that were left in the database. Never: anything of a run that may go on.
 
 use super::control::Control;
+use crate::clock::UnixMillis;
 use crate::logstore::LogError;
-use crate::store::{StoreError, artifacts, logs};
+use crate::store::{StoreError, artifacts, local_workspaces, logs};
 
 /// Why upkeep stopped early; it goes on at its next turn.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +36,25 @@ impl Control {
             artifacts::drop_workspace(&mut tx, workspace.run, workspace.attempt).await?;
             tx.commit().await.map_err(StoreError::from)?;
         }
+        self.drop_uploads().await?;
         let left = logs::scattered(&mut *self.store.read().await?).await?;
         for (run, attempt) in left {
             self.logs.gather_attempt(run, attempt).await;
+        }
+        Ok(())
+    }
+
+    /// Removes uploaded files whose run has ended, and those that nobody made a run of.
+    async fn drop_uploads(&self) -> Result<(), UpkeepError> {
+        let before = UnixMillis::now().plus(-local_workspaces::KEPT);
+        let spent = local_workspaces::spent(&mut *self.store.read().await?, before).await?;
+        for (id, blob) in spent {
+            if let Some(blob) = blob {
+                self.blobs.delete(&blob).await.map_err(LogError::from)?;
+            }
+            let mut tx = self.store.begin().await?;
+            local_workspaces::drop(&mut tx, &id).await?;
+            tx.commit().await.map_err(StoreError::from)?;
         }
         Ok(())
     }

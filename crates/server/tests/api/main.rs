@@ -8,12 +8,14 @@
 mod approval;
 mod contexts;
 mod concurrency;
+mod chosen;
 mod documents;
 mod joined;
 mod logins;
 mod metadata;
 mod policies;
 mod pools;
+mod previews;
 mod process;
 mod runs;
 mod spaces;

@@ -16,6 +16,8 @@ mod killed;
 mod lifecycle;
 mod resets;
 mod logs;
+mod previews;
+mod replan;
 mod state;
 mod upkeep;
 mod world;

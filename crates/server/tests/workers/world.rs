@@ -9,7 +9,7 @@ use gantry_protocol::payload::{Hooks, RunPayload, ToolKind};
 use gantry_protocol::{PoolId, RunId, RunState, RunType, StackId};
 use gantry_server::blobs::Blobs;
 use gantry_server::clock::UnixMillis;
-use gantry_server::domain::stack::{Code, StackSettings, StateKeeper, Vendor};
+use gantry_server::domain::stack::{Availability, Code, StackSettings, StateKeeper, Vendor};
 use gantry_server::domain::{Actor, Approval, EnrolmentRules, Run, RunEvent, TaskInit};
 use gantry_server::pki::{Keyring, PoolCertificate};
 use gantry_server::store::Store;
@@ -170,6 +170,8 @@ impl World {
             state_keeper: StateKeeper::Server,
             tracked: None,
             locked_by: None,
+            availability: Availability::Enabled,
+            deleted_by: None,
             created_at: UnixMillis::now(),
         };
         let mut tx = self.control.store.begin().await.unwrap();
@@ -248,8 +250,11 @@ impl World {
                 tool: settings.vendor.tool(),
                 hooks: settings.hooks.clone(),
                 managed_state: true,
+                archive: None,
             },
             gate: gantry_server::domain::Gate::Open,
+            cause: gantry_server::domain::Cause::Asked,
+            overrides: Vec::new(),
         };
         runs::create(&mut tx, &new, &ann(), UnixMillis::now())
             .await

@@ -66,6 +66,7 @@ impl HostileWorld {
                 version: None,
             },
             autodeploy: false,
+            targets: Vec::new(),
             skip_init: false,
             command: None,
             managed_state: false,
@@ -90,6 +91,7 @@ impl HostileWorld {
             commit: self.commit().to_owned(),
             project_root: String::new(),
             credentials: None,
+            archive: None,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::report;
 use crate::spool::Spool;
 use crate::state::backend;
 use crate::tool::providers::{self, Offer, ProviderError, Providers};
-use crate::tool::{self, Action, Origin, Tool, Verdict};
+use crate::tool::{self, Action, Aim, Origin, Planned, Tool, Verdict};
 use crate::trace;
 use crate::workspace::Workspace;
 
@@ -44,6 +44,10 @@ pub struct Room {
     pub hooks: Hooks,
     /// The task's command.
     pub command: Option<String>,
+    /// What plans are for.
+    pub aim: Aim,
+    /// Addresses that a plan is limited to; none is all of them.
+    pub targets: Vec<String>,
     /// Whether the tool's state is kept through the worker.
     pub managed_state: bool,
     /// Whether each command is written into the log before it runs.
@@ -158,14 +162,22 @@ impl Room {
         let summary = match work {
             Work::Init => self.act(Action::Init, &directory, capture).await?,
             Work::Plan => {
-                let file = self.workspace.plan_file();
-                self.act(Action::Plan(&file), &directory, capture).await?
+                let (file, targets) = (self.workspace.plan_file(), self.targets.clone());
+                let plan = Planned {
+                    file: &file,
+                    aim: self.aim,
+                    targets: &targets,
+                };
+                self.act(Action::Plan(plan), &directory, capture).await?
             }
-            Work::Apply(_) => {
+            // A module's test never planned what it destroys.
+            Work::Destroy(_) if self.aim == Aim::Make => {
+                self.act(Action::Destroy, &directory, capture).await?
+            }
+            Work::Apply(_) | Work::Destroy(_) => {
                 let file = self.workspace.plan_file();
                 self.act(Action::Apply(&file), &directory, capture).await?
             }
-            Work::Destroy(_) => self.act(Action::Destroy, &directory, capture).await?,
             Work::Perform(_) => {
                 self.perform(&directory, capture).await?;
                 None
@@ -249,7 +261,7 @@ impl Room {
             (_, Verdict::Failed) => Err(Fault::ended(what, exit, rescue.found())),
             (Action::Plan(plan), verdict) => {
                 let changes = verdict == Verdict::Changes;
-                let summary = self.summarize(&file, plan, directory, changes).await?;
+                let summary = self.summarize(&file, plan.file, directory, changes).await?;
                 self.plan = summary.plan;
                 Ok(Some(summary))
             }

@@ -113,7 +113,8 @@ impl Planner {
     pub fn start(order: &WorkOrder) -> (Self, Step) {
         let mut planner = Self {
             run_type: order.run_type,
-            autodeploy: order.autodeploy,
+            // A plan of chosen addresses is looked at by a person, whatever else holds.
+            autodeploy: order.autodeploy && order.stage == Stage::Start,
             at: At::Ended,
             failed: None,
         };
@@ -149,6 +150,10 @@ impl Planner {
             (Stage::Apply, RunType::Destroy) => self.ask(Phase::Destroy),
             (Stage::Apply, RunType::Proposed) => {
                 self.end(internal("a proposed run has no apply stage"))
+            }
+            (Stage::Replan, RunType::Tracked | RunType::Destroy) => self.run(Work::Plan),
+            (Stage::Replan, RunType::Proposed | RunType::Task | RunType::Testing) => {
+                self.end(internal("only tracked and destroy runs are planned again"))
             }
         }
     }
@@ -187,21 +192,21 @@ impl Planner {
 
     fn initialized(&mut self) -> Step {
         match self.run_type {
-            RunType::Proposed | RunType::Tracked | RunType::Testing => self.run(Work::Plan),
+            RunType::Proposed | RunType::Tracked | RunType::Testing | RunType::Destroy => {
+                self.run(Work::Plan)
+            }
             RunType::Task => self.ask(Phase::Perform),
-            RunType::Destroy => self.ask(Phase::Destroy),
         }
     }
 
     fn planned(&mut self, changes: bool) -> Step {
         match self.run_type {
             RunType::Tracked if changes && self.autodeploy => self.ask(Phase::Apply),
-            RunType::Tracked if changes => self.end(WorkerEnd::Parked),
+            RunType::Destroy if changes && self.autodeploy => self.ask(Phase::Destroy),
+            RunType::Tracked | RunType::Destroy if changes => self.end(WorkerEnd::Parked),
             RunType::Testing => self.ask(Phase::Apply),
-            RunType::Tracked | RunType::Proposed => self.succeed(),
-            RunType::Task | RunType::Destroy => {
-                self.end(internal("this type of run makes no plan"))
-            }
+            RunType::Tracked | RunType::Proposed | RunType::Destroy => self.succeed(),
+            RunType::Task => self.end(internal("a task makes no plan")),
         }
     }
 

@@ -15,6 +15,7 @@ pub(crate) fn order(run_type: RunType, stage: Stage) -> WorkOrder {
         tool_from: gantry_protocol::socket::ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
+        targets: Vec::new(),
         skip_init: false,
         command: Some("true".into()),
         managed_state: false,
@@ -120,7 +121,7 @@ fn a_second_lease_asks_before_it_applies() {
 }
 
 #[test]
-fn tasks_and_destroys_ask_after_init() {
+fn tasks_ask_after_init_and_destroys_after_their_plan() {
     let mut task = order(RunType::Task, Stage::Start);
     let with_init = "run init, ask perform, run perform, succeeded";
     check(&task, vec![done(), grant(), done()], with_init);
@@ -129,9 +130,31 @@ fn tasks_and_destroys_ask_after_init() {
     check(&task, vec![grant(), failed()], without);
     task.command = None;
     check(&task, vec![], "failed Internal");
-    let destroy = order(RunType::Destroy, Stage::Start);
-    let destroyed = "run init, ask destroy, run destroy, succeeded";
-    check(&destroy, vec![done(), grant(), done()], destroyed);
+    let mut destroy = order(RunType::Destroy, Stage::Start);
+    let parked = "run init, run plan, parked";
+    check(&destroy, vec![done(), planned(true)], parked);
+    let nothing = "run init, run plan, succeeded";
+    check(&destroy, vec![done(), planned(false)], nothing);
+    destroy.autodeploy = true;
+    let destroyed = "run init, run plan, ask destroy, run destroy, succeeded";
+    let events = vec![done(), planned(true), grant(), done()];
+    check(&destroy, events, destroyed);
+}
+
+#[test]
+fn a_replan_plans_and_waits_whatever_autodeploy_says() {
+    for kind in [RunType::Tracked, RunType::Destroy] {
+        let mut replan = order(kind, Stage::Replan);
+        replan.autodeploy = true;
+        check(&replan, vec![planned(true)], "run plan, parked");
+        check(&replan, vec![planned(false)], "run plan, succeeded");
+        check(&replan, vec![failed()], "run plan, failed Tool");
+    }
+    for kind in [RunType::Proposed, RunType::Task, RunType::Testing] {
+        let mut replan = order(kind, Stage::Replan);
+        replan.command = Some("true".into());
+        check(&replan, vec![], "failed Internal");
+    }
 }
 
 #[test]
@@ -209,7 +232,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 fn any_order() -> impl Strategy<Value = WorkOrder> {
     let kind = proptest::sample::select(RunType::ALL.to_vec());
-    let stage = prop_oneof![Just(Stage::Start), Just(Stage::Apply)];
+    let stage = prop_oneof![Just(Stage::Start), Just(Stage::Apply), Just(Stage::Replan)];
     (kind, stage, any::<[bool; 3]>()).prop_map(|(kind, stage, [autodeploy, skip, command])| {
         let mut order = order(kind, stage);
         order.autodeploy = autodeploy;

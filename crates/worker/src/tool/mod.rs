@@ -29,11 +29,31 @@ pub use terraform::{OPEN_TOFU, TERRAFORM};
 pub enum Action<'a> {
     /// Make the directory ready.
     Init,
-    /// Plan and save the plan in this file.
-    Plan(&'a Path),
+    /// Plan and save the plan.
+    Plan(Planned<'a>),
     /// Apply the plan in this file.
     Apply(&'a Path),
     /// Destroy everything that the tool manages here.
+    Destroy,
+}
+
+/// What is to be planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Planned<'a> {
+    /// Where the plan is saved.
+    pub file: &'a Path,
+    /// What for.
+    pub aim: Aim,
+    /// Addresses that it is limited to; none is all of them.
+    pub targets: &'a [String],
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// To make what the code says.
+    Make,
+    /// To destroy everything that the tool manages here.
     Destroy,
 }
 

@@ -12,7 +12,7 @@ use gantry_protocol::plan::{self, MAX_DOCUMENT, PlanError, Redacted};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{Action, Counts, Tool, Verdict, View};
+use super::{Action, Aim, Counts, Planned, Tool, Verdict, View};
 
 /// HashiCorp Terraform.
 pub const TERRAFORM: Terraform = Terraform {
@@ -81,10 +81,16 @@ impl Tool for Terraform {
         let common = [verb, "-input=false", "-no-color"];
         let mut arguments: Vec<OsString> = common.iter().chain(flags).map(Into::into).collect();
         match action {
-            Action::Plan(file) => {
+            Action::Plan(Planned { file, aim, targets }) => {
                 let mut out = OsString::from("-out=");
                 out.push(file);
                 arguments.push(out);
+                if aim == Aim::Destroy {
+                    arguments.push("-destroy".into());
+                }
+                // One argument each: an address can't become an option of its own.
+                let target = |address: &String| OsString::from(format!("-target={address}"));
+                arguments.extend(targets.iter().map(target));
             }
             Action::Apply(file) => arguments.push(file.into()),
             Action::Init | Action::Destroy => {}
@@ -243,11 +249,17 @@ mod tests {
     #[test]
     fn no_action_asks() {
         let file = Path::new("/w/plan");
+        let targets = ["aws_x.a".to_owned(), "module.b[\"-c d\"]".to_owned()];
+        let plan = |aim, targets| Action::Plan(Planned { file, aim, targets });
         let table = [
             (Action::Init, "init -input=false -no-color"),
             (
-                Action::Plan(file),
+                plan(Aim::Make, &[]),
                 "plan -input=false -no-color -detailed-exitcode -out=/w/plan",
+            ),
+            (
+                plan(Aim::Destroy, &targets),
+                "plan -input=false -no-color -detailed-exitcode -out=/w/plan -destroy -target=aws_x.a -target=module.b[\"-c d\"]",
             ),
             (Action::Apply(file), "apply -input=false -no-color /w/plan"),
             (
@@ -263,10 +275,15 @@ mod tests {
     #[test]
     fn exit_codes_are_read_by_action() {
         let file = Path::new("p");
+        let plan = Action::Plan(Planned {
+            file,
+            aim: Aim::Make,
+            targets: &[],
+        });
         let table = [
-            (Action::Plan(file), 0, Verdict::Done),
-            (Action::Plan(file), 2, Verdict::Changes),
-            (Action::Plan(file), 1, Verdict::Failed),
+            (plan, 0, Verdict::Done),
+            (plan, 2, Verdict::Changes),
+            (plan, 1, Verdict::Failed),
             (Action::Apply(file), 2, Verdict::Failed),
             (Action::Init, 0, Verdict::Done),
         ];

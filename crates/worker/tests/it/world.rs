@@ -291,6 +291,7 @@ fn order(run_type: RunType) -> WorkOrder {
         tool_from: gantry_protocol::socket::ToolFrom::default(),
         project_root: String::new(),
         autodeploy: false,
+        targets: Vec::new(),
         skip_init: false,
         command: None,
         managed_state: false,

@@ -4,11 +4,14 @@
 
 mod contexts;
 mod access;
+mod chosen;
 mod policies;
 mod pools;
+mod previews;
 mod runs;
 mod session;
 mod stacks;
+mod standing;
 
 use async_graphql::MergedObject;
 
@@ -22,4 +25,7 @@ pub struct Mutation(
     policies::PolicyMutation,
     contexts::ContextMutation,
     access::AccessMutation,
+    previews::PreviewMutation,
+    chosen::ChosenMutation,
+    standing::StandingMutation,
 );

@@ -3,10 +3,10 @@
 use async_graphql::{Context, Error, ID, Object};
 
 use crate::domain::stack::StateKeeper;
-use crate::graphql::context::{manage, operate};
+use crate::graphql::context::{manage, metadata, operate};
 use crate::graphql::inputs::{ConfigInput, StackInput};
 use crate::graphql::stack::{ConfigElement, Stack};
-use crate::operations::{NewStack, OperationError};
+use crate::operations::NewStack;
 
 #[derive(Default)]
 pub(super) struct StackMutation;
@@ -48,7 +48,8 @@ impl StackMutation {
         Ok(Stack(manage.update_stack(&id, settings).await?))
     }
 
-    /// Deletes a stack that no run is using. What it manages stays as it is.
+    /// Deletes a stack that no run is using. What it manages stays as it is, unless it is to be destroyed: then a run
+    /// destroys it, and the stack goes when that run finished.
     async fn stack_delete(
         &self,
         ctx: &Context<'_>,
@@ -57,10 +58,7 @@ impl StackMutation {
     ) -> Result<Stack, Error> {
         let manage = manage(ctx)?;
         if destroy_resources == Some(true) {
-            return Err(OperationError::Unsupported(
-                "`destroyResources` (destroy the resources by a task first)",
-            )
-            .into());
+            return Ok(Stack(manage.destroy_stack(&id, metadata(ctx)).await?));
         }
         Ok(Stack(manage.delete_stack(&id).await?))
     }

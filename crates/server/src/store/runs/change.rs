@@ -9,10 +9,12 @@ use gantry_protocol::{PoolId, RunId, RunState, StackId};
 use super::read::{get, unfinished};
 use super::record::{RunRecord, RunSettings};
 use crate::clock::UnixMillis;
-use crate::domain::{Actor, Gate, MetadataEntry, Run, RunEvent, StateVersion, Step, lock};
+use crate::domain::{
+    Actor, Cause, Gate, MetadataEntry, Run, RunEvent, StateVersion, Step, Urgency, lock,
+};
 use crate::store::codes::{Code, to_json};
 use crate::store::commit::Commit;
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, run_overrides, stacks};
 
 /// What a new run is made of.
 #[derive(Clone, Debug)]
@@ -35,6 +37,10 @@ pub struct NewRun {
     pub settings: RunSettings,
     /// Whether an approval policy is asked before it may leave `QUEUED`.
     pub gate: Gate,
+    /// Why it exists.
+    pub cause: Cause,
+    /// Variables for this run alone, over the stack's: name and sealed value.
+    pub overrides: Vec<(String, String)>,
 }
 
 impl NewRun {
@@ -54,6 +60,9 @@ impl NewRun {
             note: None,
             stop_note: None,
             gate: self.gate,
+            cause: self.cause,
+            urgency: Urgency::Normal,
+            targets: Vec::new(),
             created_at: at,
             entered_at: at,
         }
@@ -79,6 +88,7 @@ pub async fn create(
     at: UnixMillis,
 ) -> Result<RunRecord, StoreError> {
     insert(tx, new, at).await?;
+    run_overrides::insert(tx, new.run.id, &new.overrides).await?;
     write_history(tx, &new.run, by.username(), None, at).await?;
     hand_over(tx, &new.run.stack, at).await?;
     get(tx, new.run.id).await
@@ -110,6 +120,10 @@ pub async fn apply(
         Step::Entered(_) => write_history(tx, &transition.run, by.username(), note, at).await?,
         Step::StopAsked => write_stop_note(tx, id, note).await?,
         Step::ContactLost | Step::ContactRestored => {}
+    }
+    if transition.run.state.is_terminal() {
+        stacks::destroyed(tx, &transition.run, at).await?;
+        run_overrides::drop(tx, id).await?;
     }
     let freed = before.holds_stack_lock() && !transition.run.holds_stack_lock();
     let left_queue = before.state == RunState::Queued;
@@ -146,9 +160,9 @@ async fn insert(tx: &mut Tx, new: &NewRun, at: UnixMillis) -> Result<(), StoreEr
     let sql = "INSERT INTO runs (id, stack_id, pool_id, run_type, state, state_version, attempt,
                  contact, approval, task_init, stop, stop_note, holds_lock, title, commit_info,
                  triggered_by, command, metadata, settings, image, plan, note, gate, created_at,
-                 entered_at)
+                 entered_at, cause, urgency, scope, targets)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $13, $14, $15, $16,
-                 $17, $18, NULL, NULL, NULL, $19, $20, $20)";
+                 $17, $18, NULL, NULL, NULL, $19, $20, $20, $21, 'NORMAL', $22, '[]')";
     let run = &new.run;
     sqlx::query(sql)
         .bind(run.id.to_string())
@@ -171,6 +185,8 @@ async fn insert(tx: &mut Tx, new: &NewRun, at: UnixMillis) -> Result<(), StoreEr
         .bind(to_json(&new.settings))
         .bind(new.gate.code())
         .bind(at.0)
+        .bind(new.cause.code())
+        .bind(run.scope.code())
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -180,7 +196,7 @@ async fn insert(tx: &mut Tx, new: &NewRun, at: UnixMillis) -> Result<(), StoreEr
 async fn write(tx: &mut Tx, before: &Run, after: &Run, at: UnixMillis) -> Result<(), StoreError> {
     let sql =
         "UPDATE runs SET state = $2, state_version = $3, attempt = $4, contact = $5, stop = $6,
-                 holds_lock = $7,
+                 holds_lock = $7, scope = $13,
                  entered_at = CASE WHEN state_version = $3 THEN entered_at ELSE $8 END
                WHERE id = $1 AND state_version = $9 AND attempt = $10 AND contact = $11
                  AND stop = $12";
@@ -197,6 +213,7 @@ async fn write(tx: &mut Tx, before: &Run, after: &Run, at: UnixMillis) -> Result
         .bind(before.attempt.0)
         .bind(before.contact.code())
         .bind(before.stop.code())
+        .bind(after.scope.code())
         .execute(&mut **tx)
         .await?;
     if done.rows_affected() == 1 {
@@ -258,6 +275,26 @@ pub async fn add_note(tx: &mut Tx, id: RunId, line: &str) -> Result<(), StoreErr
     sqlx::query("UPDATE runs SET note = $2 WHERE id = $1")
         .bind(id.to_string())
         .bind(note)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Records the addresses that the run's next plan is limited to.
+pub async fn set_targets(tx: &mut Tx, id: RunId, targets: &[String]) -> Result<(), StoreError> {
+    sqlx::query("UPDATE runs SET targets = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(to_json(&targets))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Moves a run ahead in its pool's queue, or back.
+pub async fn set_urgency(tx: &mut Tx, id: RunId, urgency: Urgency) -> Result<(), StoreError> {
+    sqlx::query("UPDATE runs SET urgency = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(urgency.code())
         .execute(&mut **tx)
         .await?;
     Ok(())

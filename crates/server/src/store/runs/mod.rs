@@ -12,8 +12,10 @@ mod tests;
 
 pub use change::{
     Applied, NewRun, add_metadata, add_note, apply, create, open_gate, record_image, record_plan,
+    set_targets, set_urgency,
 };
 pub use read::{
-    Listing, behind_gate, find, get, history, latest, list, lock_holder, pending, unfinished,
+    Listing, behind_gate, find, get, has_newer, history, latest, list, lock_holder, pending,
+    unfinished,
 };
 pub use record::{RunRecord, RunSettings, TransitionRow};

@@ -83,6 +83,18 @@ pub async fn latest(conn: &mut Conn, stack: &StackId) -> Result<Option<RunRecord
     row.map(RunRecord::try_from).transpose()
 }
 
+/// Whether the stack has a newer run of the same type.
+pub async fn has_newer(conn: &mut Conn, run: &RunRecord) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM runs WHERE stack_id = $1 AND run_type = $2 AND id > $3 LIMIT 1";
+    let row: Option<(i64,)> = sqlx::query_as(sql)
+        .bind(run.run.stack.as_str())
+        .bind(run.run.run_type.as_str())
+        .bind(run.run.id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
+}
+
 /// The run that holds the stack's lock.
 pub async fn lock_holder(
     conn: &mut Conn,

@@ -2,13 +2,15 @@
 //!
 //! Takes columns, gives values. Never: a decision.
 
-use gantry_protocol::payload::{Hooks, Tool};
+use gantry_protocol::payload::{Hooks, Tool, UploadedArchive};
 use gantry_protocol::socket::PlanSummary;
 use gantry_protocol::{Attempt, PoolId, RunState};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMillis;
-use crate::domain::{Approval, Contact, Gate, Run, StateVersion, Stop, TaskInit};
+use crate::domain::{
+    Approval, Cause, Contact, Gate, Run, Scope, StateVersion, Stop, TaskInit, Urgency,
+};
 use crate::store::StoreError;
 use crate::store::codes::{Code, from_json, parse, unreadable};
 use crate::store::commit::Commit;
@@ -42,6 +44,12 @@ pub struct RunRecord {
     pub stop_note: Option<String>,
     /// Whether an approval policy keeps it in `QUEUED`.
     pub gate: Gate,
+    /// Why it exists.
+    pub cause: Cause,
+    /// Whether a person moved it ahead.
+    pub urgency: Urgency,
+    /// Addresses that its newest plan is limited to; none is all of them.
+    pub targets: Vec<String>,
     /// When it was made.
     pub created_at: UnixMillis,
     /// When it entered its state.
@@ -71,6 +79,9 @@ pub struct RunSettings {
     pub hooks: Hooks,
     /// Whether the server keeps the tool's state.
     pub managed_state: bool,
+    /// Files that a person uploaded in place of the commit's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<UploadedArchive>,
 }
 
 /// One line of a run's history.
@@ -112,6 +123,10 @@ pub(super) struct Row {
     plan: Option<String>,
     note: Option<String>,
     gate: String,
+    cause: String,
+    urgency: String,
+    scope: String,
+    targets: String,
     created_at: i64,
     entered_at: i64,
 }
@@ -129,6 +144,7 @@ impl Row {
             approval: Approval::decode(&self.approval)?,
             task_init: TaskInit::decode(&self.task_init)?,
             stop: Stop::decode(&self.stop)?,
+            scope: Scope::decode(&self.scope)?,
         })
     }
 }
@@ -151,6 +167,9 @@ impl TryFrom<Row> for RunRecord {
             note: row.note,
             stop_note: row.stop_note,
             gate: Gate::decode(&row.gate)?,
+            cause: Cause::decode(&row.cause)?,
+            urgency: Urgency::decode(&row.urgency)?,
+            targets: from_json("targets", &row.targets)?,
             created_at: UnixMillis(row.created_at),
             entered_at: UnixMillis(row.entered_at),
         })

@@ -16,7 +16,7 @@ use gantry_protocol::{Attempt, RunId, RunState, RunType};
 use super::held;
 use super::phase::{entered, open, section_id};
 use crate::clock::UnixMillis;
-use crate::domain::{Approval, GrantedPhase, IllegalTransition, Run, RunEvent, Stop};
+use crate::domain::{Approval, GrantedPhase, IllegalTransition, Run, RunEvent, Scope, Stop};
 use crate::store::runs::RunRecord;
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, policies, runs};
@@ -102,6 +102,7 @@ fn waits_for_person(run: &Run, stack: &Stack, asked: bool) -> bool {
     let unattended = run.state == RunState::Planning && decided;
     let may = run.approval == Approval::Automatic
         && stack.settings.approval == Approval::Automatic
+        && run.scope == Scope::Whole
         && stack.locked_by.is_none()
         && !asked;
     unattended && !may

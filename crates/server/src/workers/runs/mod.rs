@@ -46,6 +46,7 @@ pub(super) fn router() -> Router<Arc<Control>> {
             &format!("{run}/workspace"),
             get(workspace::get).put(workspace::put),
         )
+        .route(&format!("{run}/upload"), get(workspace::get_upload))
         .route(
             &format!("{run}/errored-state"),
             put(workspace::put_errored_state),

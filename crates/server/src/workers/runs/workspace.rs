@@ -20,7 +20,7 @@ use super::{Held, held};
 use crate::clock::UnixMillis;
 use crate::pki;
 use crate::store::artifacts::{self, WorkspaceRow};
-use crate::store::{Conn, StoreError, launchers, pool_keys, runs};
+use crate::store::{Conn, StoreError, launchers, local_workspaces, pool_keys, runs};
 use crate::workers::control::Control;
 use crate::workers::problem::Refusal;
 use crate::workers::session::Speaker;
@@ -106,6 +106,24 @@ pub(in crate::workers) async fn get(
     let attestation = HeaderValue::from_str(&row.attestation).map_err(Refusal::internal)?;
     let mut response = Body::from_stream(stream).into_response();
     response.headers_mut().insert(HEADER, attestation);
+    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    Ok(response)
+}
+
+/// The files that a person uploaded for the run, to whoever has it.
+pub(in crate::workers) async fn get_upload(
+    State(control): State<Arc<Control>>,
+    speaker: Speaker,
+    Path((run, attempt)): Path<(RunId, Attempt)>,
+) -> Result<Response, Refusal> {
+    let blob = {
+        let mut conn = control.store.read().await?;
+        held(&mut conn, speaker, run, attempt).await?.current()?;
+        local_workspaces::blob_of(&mut conn, run).await?
+    };
+    let blob = blob.ok_or_else(|| Refusal::not_found(format!("uploaded files of run {run}")))?;
+    let (length, stream) = control.blobs.get(&blob).await?;
+    let mut response = Body::from_stream(stream).into_response();
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     Ok(response)
 }

@@ -1,0 +1,40 @@
+//! Stacks switched on and off, and the commit that they deploy next.
+
+use async_graphql::{Context, Error, ID, Object};
+
+use crate::domain::stack::Availability;
+use crate::graphql::context::operate;
+use crate::graphql::stack::Stack;
+
+#[derive(Default)]
+pub(super) struct StandingMutation;
+
+#[Object]
+impl StandingMutation {
+    /// Lets a stack take new runs again.
+    async fn stack_enable(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
+        let to = Availability::Enabled;
+        Ok(Stack(operate(ctx)?.set_availability(&id, to).await?))
+    }
+
+    /// Lets a stack take no new runs; those that exist go on.
+    async fn stack_disable(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
+        let to = Availability::Disabled;
+        Ok(Stack(operate(ctx)?.set_availability(&id, to).await?))
+    }
+
+    /// Lets deployments that name no commit take the head of the stack's branch again.
+    async fn stack_sync_commit(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
+        Ok(Stack(operate(ctx)?.sync_commit(&id).await?))
+    }
+
+    /// Lets deployments that name no commit take this one, until another one is set or deployed.
+    async fn stack_set_current_commit(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        sha: String,
+    ) -> Result<Stack, Error> {
+        Ok(Stack(operate(ctx)?.set_commit(&id, &sha).await?))
+    }
+}
