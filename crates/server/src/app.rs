@@ -149,6 +149,7 @@ impl App {
             Arc::clone(&keyring),
             workers::Settings {
                 account: config.account_name.into(),
+                policy_program: config.policy_program,
                 ..workers::Settings::new(&config.base_url)
             },
         );
@@ -157,7 +158,7 @@ impl App {
             home: dir.join("git"),
             environment: config.git_environment,
         };
-        let judge = Judge::new(Arc::clone(&store), config.policy_program);
+        let judge = control.judge.clone();
         let stopping = control.stopping.clone();
         Ok(Arc::new(Self {
             control,

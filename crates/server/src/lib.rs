@@ -18,6 +18,7 @@ pub mod graphql;
 pub mod logstore;
 pub mod operations;
 pub mod pki;
+pub mod plans;
 pub mod policies;
 pub mod process;
 pub mod store;

@@ -10,6 +10,7 @@ mod expand;
 pub mod lock;
 mod machine;
 mod metadata;
+mod plan_verdict;
 mod policy;
 mod pool;
 pub mod run;
@@ -26,6 +27,7 @@ pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, Run
 pub use expand::expand;
 pub use machine::{IllegalTransition, is_leased};
 pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
+pub use plan_verdict::{AskedPolicy, PlanSays, PlanVerdict};
 pub use policy::{Attached, NoPolicyId, PolicyId, attaches_itself, names_stacks};
 pub use pool::{Admission, EnrolmentRules, NotTaken};
 pub use run::{

@@ -4,6 +4,7 @@
 //! handle of `operations`. Never: an error text that was meant for the log, a query without bounds.
 
 mod api_key;
+mod changes;
 mod commit;
 mod context;
 mod contexts;

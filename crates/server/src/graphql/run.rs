@@ -5,6 +5,7 @@
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use gantry_protocol::socket::PlanSummary;
 
+use super::changes::{RunChanges, RunChangesInput};
 use super::commit::Commit;
 use super::context::{look, operate};
 use super::document::RunDocument;
@@ -146,6 +147,19 @@ impl Run {
 
     async fn delta(&self) -> Option<RunDelta> {
         self.0.plan.as_ref().map(RunDelta::from)
+    }
+
+    /// What its plan would change, resource by resource; after the apply the same. Nothing before, and where the plan did
+    /// not leave its host as data.
+    #[graphql(name = "changesV3")]
+    async fn changes_v3(
+        &self,
+        ctx: &Context<'_>,
+        input: RunChangesInput,
+    ) -> Result<Vec<RunChanges>, Error> {
+        let phase = input.phase.and_then(RunState::known);
+        let changes = look(ctx)?.changes(&self.0, phase).await?;
+        Ok(changes.into_iter().map(RunChanges::from).collect())
     }
 
     async fn finished(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::domain::stack::NoSlug;
 use crate::domain::{NoContextId, NoPolicyId};
 use crate::logstore::LogError;
 use crate::pki::PkiError;
+use crate::plans::PlanKeeperError;
 use crate::policies::JudgeError;
 use crate::store::StoreError;
 use crate::tfstate::StateError;
@@ -35,6 +36,9 @@ pub enum OperationError {
     /// Managed state can't be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A plan can't be read.
+    #[error(transparent)]
+    Plan(#[from] PlanKeeperError),
     /// The commit can't be found.
     #[error(transparent)]
     Probe(#[from] ProbeError),
@@ -285,7 +289,7 @@ impl OperationError {
             Self::Pki(error) => matches!(error, PkiError::Request(_)),
             Self::Logs(error) => matches!(error, LogError::Token { .. }),
             Self::Payload(error) => matches!(error, PayloadError::Workspace { .. }),
-            Self::Vault(_) | Self::State(_) => false,
+            Self::Vault(_) | Self::State(_) | Self::Plan(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)
             | Self::Id(_)

@@ -6,6 +6,7 @@
 //! with its line in the audit trail. Never: a change past a handle, or a thing past the door.
 
 mod commits;
+mod changes;
 mod config;
 mod contexts;
 mod document;

@@ -10,7 +10,7 @@ use super::manage::check_name;
 use super::{Look, Manage, Operate, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::domain::stack::slug;
-use crate::domain::{Attached, Gate, PolicyId, names_stacks};
+use crate::domain::{Attached, Gate, PolicyId};
 use crate::policies::shown;
 use crate::store::policies::{self, Policy, Sample};
 use crate::store::runs::RunRecord;
@@ -186,7 +186,6 @@ impl Manage {
     pub async fn attach_policy(&self, id: &str, stack: &str) -> Result<Policy, OperationError> {
         let mut tx = self.app.store.begin().await?;
         let policy = door::policy(&mut tx, &self.principal, id).await?;
-        check_decides(&policy)?;
         let stack = door::stack(&mut tx, &self.principal, stack).await?;
         let thing = ("policy", policy.id.to_string());
         door::check_usable(&mut tx, thing, &policy.space, &stack.settings.space).await?;
@@ -244,18 +243,5 @@ fn check(policy: &Policy) -> Result<(), OperationError> {
             "a policy of type INITIALIZATION (it stands in a file of the launcher's host)",
         ));
     }
-    if policy.labels.iter().any(|label| names_stacks(label)) {
-        check_decides(policy)?;
-    }
     Ok(())
-}
-
-/// A plan policy that is attached and never asked would let everything through.
-fn check_decides(policy: &Policy) -> Result<(), OperationError> {
-    match policy.kind {
-        PolicyKind::Plan => Err(OperationError::Unsupported(
-            "attaching a policy of type PLAN (launchers do not send plans yet; `policySimulate` tries one)",
-        )),
-        PolicyKind::Approval | PolicyKind::Push | PolicyKind::Initialization => Ok(()),
-    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::auth::Role;
 use crate::clock::UnixMillis;
 use crate::domain::{Approval, Cause, Review, StateVersion};
+use crate::plans::PlannedChange;
 use crate::store::reviews::ReviewRow;
 use crate::store::runs::RunRecord;
 use crate::store::stacks::Stack;
@@ -21,6 +22,42 @@ pub(super) fn approval(record: &RunRecord, stack: &Stack, reviews: &[ReviewRow])
             "current": counted(reviews, |version| version == record.run.version),
             "older": counted(reviews, |version| version != record.run.version),
         },
+    })
+}
+
+/// What a plan policy is asked: the run, its stack, and the plan as the tool shows it without what it marks as sensitive.
+pub(super) fn plan(
+    record: &RunRecord,
+    stack: &Stack,
+    plan: Value,
+    changes: &[PlannedChange],
+) -> Value {
+    let mut run = run(record);
+    run["changes"] = changes.iter().map(shown_change).collect();
+    json!({
+        "spacelift": {
+            "commit": run["commit"],
+            "previous_run": null,
+            "request": { "timestamp_ns": nanos(UnixMillis::now()) },
+            "run": run,
+            "stack": about_stack(stack, record),
+        },
+        "terraform": plan,
+    })
+}
+
+fn shown_change(change: &PlannedChange) -> Value {
+    json!({
+        "action": change.kind.action(),
+        "entity": {
+            "address": change.address,
+            "previous_address": change.previous_address,
+            "name": change.name,
+            "type": change.resource_type,
+            "entity_vendor": "terraform",
+            "entity_type": "resource",
+        },
+        "phase": "plan",
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod approval;
 mod input;
+mod plan;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use approval::{Decision, Opinion, named};
 
 use crate::clock::UnixMillis;
 use crate::error::chain;
+use crate::plans::PlanKeeper;
 use crate::store::policies::{self, Policy, Sample};
 use crate::store::{Store, StoreError};
 
@@ -33,6 +35,7 @@ const AT_ONCE: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Judge {
     store: Arc<Store>,
+    plans: PlanKeeper,
     sandbox: Sandbox,
     turns: Arc<tokio::sync::Semaphore>,
 }
@@ -59,13 +62,14 @@ pub struct Said {
 
 impl Judge {
     /// Evaluates in children of this program, or of another one that has the same entrance.
-    pub fn new(store: Arc<Store>, program: Option<PathBuf>) -> Self {
+    pub fn new(store: Arc<Store>, plans: PlanKeeper, program: Option<PathBuf>) -> Self {
         let mut sandbox = Sandbox::new(NOBODY, Limits::default());
         if let Some(program) = program {
             sandbox = sandbox.with_program(program);
         }
         Self {
             store,
+            plans,
             sandbox,
             turns: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)),
         }

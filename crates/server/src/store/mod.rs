@@ -16,6 +16,7 @@ pub mod launchers;
 pub mod leases;
 pub mod local_workspaces;
 pub mod logs;
+pub mod plans;
 pub mod policies;
 pub mod pool_keys;
 pub mod pools;

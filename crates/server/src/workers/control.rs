@@ -1,6 +1,7 @@
 //! What every request of a launcher works with.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_protocol::{LauncherId, PoolId};
@@ -12,6 +13,8 @@ use crate::clock::UnixMillis;
 use crate::dispatch::{Bells, Dispatcher, Terms};
 use crate::logstore::LogStore;
 use crate::pki::Keyring;
+use crate::plans::PlanKeeper;
+use crate::policies::Judge;
 use crate::store::Store;
 use crate::tfstate::StateKeeper;
 use crate::vault::Vault;
@@ -30,6 +33,8 @@ pub struct Settings {
     pub terms: Terms,
     /// Largest sealed workspace in bytes.
     pub workspace_limit: u64,
+    /// The program whose children evaluate policies; none is this one.
+    pub policy_program: Option<PathBuf>,
 }
 
 impl Settings {
@@ -40,6 +45,7 @@ impl Settings {
             account: Arc::from(DEFAULT_ACCOUNT),
             terms: Terms::default(),
             workspace_limit: 1 << 30,
+            policy_program: None,
         }
     }
 }
@@ -57,6 +63,10 @@ pub struct Control {
     pub logs: LogStore,
     /// Managed state.
     pub state: StateKeeper,
+    /// Plans as data.
+    pub plans: PlanKeeper,
+    /// Policies.
+    pub judge: Judge,
     /// Hands runs out.
     pub dispatcher: Dispatcher,
     /// Wakes long polls.
@@ -95,6 +105,9 @@ impl Control {
             Arc::clone(&settings.account),
             UnixMillis::now(),
         );
+        let plans = PlanKeeper::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&blobs));
+        let program = settings.policy_program.clone();
+        let judge = Judge::new(Arc::clone(&store), plans.clone(), program);
         let state = StateKeeper::new(Arc::clone(&store), vault, Arc::clone(&blobs));
         Arc::new(Self {
             store,
@@ -102,6 +115,8 @@ impl Control {
             keys,
             logs,
             state,
+            plans,
+            judge,
             dispatcher,
             bells,
             settings,

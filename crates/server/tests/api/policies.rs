@@ -95,25 +95,6 @@ async fn what_is_no_policy_is_refused_with_a_reason() {
         let refused = world.admin.refused(CREATE, new("p", kind, body, &[])).await;
         assert!(refused.contains(words), "{kind}: {refused}");
     }
-    // What is attached has to be asked, and plans do not come here yet.
-    let plan = "package spacelift\ndeny[\"no\"] { true }\n";
-    let label = new("p", "PLAN", plan, &["autoattach:*"]);
-    let refused = world.admin.refused(CREATE, label).await;
-    assert!(
-        refused.starts_with("attaching a policy of type PLAN"),
-        "{refused}"
-    );
-    world.admin.ok(CREATE, new("plan", "PLAN", plan, &[])).await;
-    let on = json!({ "id": "plan", "stack": "net" });
-    let refused = world.admin.refused(ATTACH, on).await;
-    assert!(
-        refused.starts_with("attaching a policy of type PLAN"),
-        "{refused}"
-    );
-    world
-        .admin
-        .ok("mutation{policyDelete(id: \"plan\"){id}}", json!({}))
-        .await;
     let odd = new("p", "APPROVAL", TWO_EYES, &["a\nb"]);
     let refused = world.admin.refused(CREATE, odd).await;
     assert!(refused.starts_with("`labels` can't be"), "{refused}");

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use gantry_protocol::control::inbox::{Batch, Content, Message, Poll, SealedRun};
 use gantry_protocol::control::run::{
-    EnterPhase, Entered, GrantAnswer, GrantRequest, Lease, LogStored, Outcome, Renew, Renewed,
-    ResultTaken, RunResult,
+    EnterPhase, Entered, GrantAnswer, GrantRequest, Lease, LogStored, Outcome, PlanTaken, Renew,
+    Renewed, ResultTaken, RunResult,
 };
 use gantry_protocol::control::session::{
     About, Claim, EnrolProof, EnrolRequest, Enrolled, Nonce, Session, SessionProof, SessionRequest,
@@ -13,6 +13,7 @@ use gantry_protocol::control::session::{
 use gantry_protocol::control::workspace::{HEADER, WorkspaceAttestation};
 use gantry_protocol::control::{Problem, ProblemCode};
 use gantry_protocol::crypto::{EdKey, PoolKey, jws};
+use gantry_protocol::plan::PlanData;
 use gantry_protocol::socket::PlanSummary;
 use gantry_protocol::version::{CONTROL, CONTROL_HEADER};
 use gantry_protocol::{Attempt, Digest, LauncherId, RunState};
@@ -302,6 +303,11 @@ impl Client {
         let request = self.request(Method::POST, &path(lease, &format!("state/{op}")));
         let (status, body) = bytes(request.body(body.to_owned())).await;
         (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Sends a plan as data.
+    pub(crate) async fn put_plan(&self, lease: Lease, plan: &PlanData) -> Answer<PlanTaken> {
+        answer(self.request(Method::PUT, &path(lease, "plan")).json(plan)).await
     }
 
     pub(crate) fn attestation(

@@ -18,6 +18,7 @@ mod resets;
 mod logs;
 mod previews;
 mod replan;
+mod plans;
 mod state;
 mod upkeep;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use gantry_policy::PolicyKind;
 use gantry_protocol::control::inbox::SealedRun;
 use gantry_protocol::control::token::PoolToken;
 use gantry_protocol::crypto::PoolKey;
@@ -14,6 +15,7 @@ use gantry_server::domain::{Actor, Approval, EnrolmentRules, Run, RunEvent, Task
 use gantry_server::pki::{Keyring, PoolCertificate};
 use gantry_server::store::Store;
 use gantry_server::store::commit::Commit;
+use gantry_server::store::policies::{self, Policy};
 use gantry_server::store::pool_keys as stored_keys;
 use gantry_server::store::pools::{self, Pool};
 use gantry_server::store::runs::{self, NewRun, RunRecord, RunSettings};
@@ -73,7 +75,10 @@ impl World {
         std::fs::create_dir(&blobs).unwrap();
         let blobs = Arc::new(Blobs::open(&blobs).unwrap());
         let keys = Arc::new(Keyring::open(&store, &vault).await.unwrap());
-        let settings = Settings::new(&base);
+        let settings = Settings {
+            policy_program: Some(env!("CARGO_BIN_EXE_gantry-server").into()),
+            ..Settings::new(&base)
+        };
         let control = Control::new(store, Arc::clone(&vault), blobs, keys, settings);
         let stopping = CancellationToken::new();
         let dispatcher = control.dispatcher.clone();
@@ -190,6 +195,25 @@ impl World {
         stacks::update(&mut tx, &self.stack, &settings)
             .await
             .unwrap();
+        self.control.store.commit(tx).await.unwrap();
+    }
+
+    /// A policy on every stack.
+    pub(crate) async fn add_policy(&self, id: &str, kind: PolicyKind, body: &str) {
+        let now = UnixMillis::now();
+        let policy = Policy {
+            id: id.parse().unwrap(),
+            name: id.to_owned(),
+            description: None,
+            kind,
+            body: body.to_owned(),
+            labels: vec!["autoattach:*".to_owned()],
+            space: "root".to_owned(),
+            created_at: now,
+            updated_at: now,
+        };
+        let mut tx = self.control.store.begin().await.unwrap();
+        policies::insert(&mut tx, &policy).await.unwrap();
         self.control.store.commit(tx).await.unwrap();
     }
 

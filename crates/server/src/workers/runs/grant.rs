@@ -2,7 +2,8 @@
 //!
 //! Takes a request of the attempt that has the run, gives an answer that is on the disk before it is given.
 //! The same request again gets the same answer. Never: two grants of one phase, a grant for a run that a
-//! person asked to stop, an unattended apply of a stack whose autodeploy is off *now* or that a person holds.
+//! person asked to stop, an unattended apply of a stack whose autodeploy is off *now* or that a person holds, or of a plan
+//! that a plan policy denies, warns about or could not be asked about.
 
 use std::sync::Arc;
 
@@ -15,8 +16,12 @@ use gantry_protocol::{Attempt, RunId, RunState, RunType};
 
 use super::held;
 use super::phase::{entered, open, section_id};
+use super::verdict::bounded;
 use crate::clock::UnixMillis;
-use crate::domain::{Approval, GrantedPhase, IllegalTransition, Run, RunEvent, Scope, Stop};
+use crate::domain::{
+    Approval, GrantedPhase, IllegalTransition, PlanSays, PlanVerdict, Run, RunEvent, Scope, Stop,
+};
+use crate::store::logs::SectionId;
 use crate::store::runs::RunRecord;
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, policies, runs};
@@ -32,17 +37,55 @@ pub(in crate::workers) async fn grant(
 ) -> Result<Json<GrantAnswer>, Refusal> {
     let Json(request) = body.map_err(|error| Refusal::malformed(error.body_text()))?;
     let phase = phase(request.state)?;
-    let now = UnixMillis::now();
     let id = section_id(run, attempt, request.section)?;
+    loop {
+        let verdict = verdict(&control, speaker, (run, attempt)).await?;
+        let answer = decide(&control, speaker, (id, phase), &request, &verdict).await?;
+        if let Some(answer) = answer {
+            return Ok(Json(answer));
+        }
+    }
+}
+
+/// What plan policies say about a plan that wants to go on by itself. They are asked without holding the writer.
+async fn verdict(
+    control: &Control,
+    speaker: Speaker,
+    (run, attempt): (RunId, Attempt),
+) -> Result<PlanVerdict, Refusal> {
+    let held = held(&mut *control.store.read().await?, speaker, run, attempt).await?;
+    match held.record.run.state {
+        RunState::Planning => Ok(control.judge.about_plan(run, attempt).await?),
+        _ => Ok(PlanVerdict::default()),
+    }
+}
+
+/// The answer; none when the policies that were asked are not those that are to be asked any more.
+async fn decide(
+    control: &Control,
+    speaker: Speaker,
+    (id, phase): (SectionId, GrantedPhase),
+    request: &GrantRequest,
+    verdict: &PlanVerdict,
+) -> Result<Option<GrantAnswer>, Refusal> {
+    let (run, attempt, now) = (id.run, id.attempt, UnixMillis::now());
     let mut tx = control.store.begin().await?;
     let mut held = held(&mut tx, speaker, run, attempt).await?;
     if let Some(known) = entered(&mut tx, id, request.state).await? {
-        return Ok(Json(GrantAnswer::Granted {
+        return Ok(Some(GrantAnswer::Granted {
             state_version: known.version.0,
         }));
     }
     held = held.current()?;
     held.alive(&mut tx, now).await?;
+    if held.record.run.state == RunState::Planning
+        && !control
+            .judge
+            .plan_verdict_holds(&mut tx, &held.record, verdict)
+            .await?
+    {
+        return Ok(None);
+    }
     let stack = stacks::find(&mut tx, &held.record.run.stack).await?;
     let asked = match &stack {
         Some(stack) => !policies::about(&mut tx, stack, PolicyKind::Approval)
@@ -50,9 +93,9 @@ pub(in crate::workers) async fn grant(
             .is_empty(),
         None => false,
     };
-    if let Some(answer) = withheld(&held.record, stack.as_ref(), asked) {
+    if let Some(answer) = withheld(&held.record, stack.as_ref(), asked, verdict) {
         control.store.commit(tx).await?;
-        return Ok(Json(answer));
+        return Ok(Some(answer));
     }
     if let Some(plan) = &request.plan {
         runs::record_plan(&mut tx, run, plan).await?;
@@ -66,7 +109,7 @@ pub(in crate::workers) async fn grant(
         Err(StoreError::Illegal(illegal)) => denied(illegal)?,
         Err(error) => return Err(error.into()),
     };
-    Ok(Json(answer))
+    Ok(Some(answer))
 }
 
 fn phase(state: RunState) -> Result<GrantedPhase, Refusal> {
@@ -81,7 +124,12 @@ fn phase(state: RunState) -> Result<GrantedPhase, Refusal> {
 }
 
 /// What keeps a run from its phase beyond the state machine's own rules.
-fn withheld(record: &RunRecord, stack: Option<&Stack>, asked: bool) -> Option<GrantAnswer> {
+fn withheld(
+    record: &RunRecord,
+    stack: Option<&Stack>,
+    asked: bool,
+    verdict: &PlanVerdict,
+) -> Option<GrantAnswer> {
     let run = &record.run;
     if run.stop == Stop::Asked {
         let reason = "a person asked to stop the run".to_owned();
@@ -91,12 +139,17 @@ fn withheld(record: &RunRecord, stack: Option<&Stack>, asked: bool) -> Option<Gr
         let reason = format!("stack {} was deleted", run.stack);
         return Some(GrantAnswer::Denied { reason });
     };
-    waits_for_person(run, stack, asked).then_some(GrantAnswer::Park)
+    let says = verdict.says();
+    if says == PlanSays::Denies {
+        let reason = bounded(&verdict.denials.join("; "));
+        return Some(GrantAnswer::Denied { reason });
+    }
+    let warned = says == PlanSays::Warns;
+    waits_for_person(run, stack, asked || warned).then_some(GrantAnswer::Park)
 }
 
-/// Straight from its plan a run goes on only while autodeploy is on, no person holds the stack and no approval
-/// policy has to be asked. Once a
-/// person confirmed, neither matters any more.
+/// Straight from its plan a run goes on only while autodeploy is on, no person holds the stack, no approval
+/// policy has to be asked and no plan policy warns. Once a person confirmed, neither matters any more.
 fn waits_for_person(run: &Run, stack: &Stack, asked: bool) -> bool {
     let decided = matches!(run.run_type, RunType::Tracked | RunType::Destroy);
     let unattended = run.state == RunState::Planning && decided;

@@ -6,6 +6,7 @@
 mod grant;
 mod log;
 mod phase;
+mod plan;
 mod result;
 mod state;
 mod verdict;
@@ -17,6 +18,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use gantry_protocol::control::ProblemCode;
+use gantry_protocol::plan::MAX_PLAN_DATA;
 use gantry_protocol::{Attempt, RunId};
 
 use super::control::Control;
@@ -47,6 +49,10 @@ pub(super) fn router() -> Router<Arc<Control>> {
             get(workspace::get).put(workspace::put),
         )
         .route(&format!("{run}/upload"), get(workspace::get_upload))
+        .route(
+            &format!("{run}/plan"),
+            put(plan::put).layer(DefaultBodyLimit::max(MAX_PLAN_DATA)),
+        )
         .route(
             &format!("{run}/errored-state"),
             put(workspace::put_errored_state),

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use gantry_policy::PolicyKind;
 use gantry_protocol::control::ProblemCode;
 use gantry_protocol::control::run::{Outcome, ResultTaken, RunResult};
-use gantry_protocol::{Attempt, Digest, RunId};
+use gantry_protocol::{Attempt, Digest, RunId, RunState};
 
-use super::verdict::{bounded, may_park, verdict};
+use super::verdict::{Said, bounded, may_park, verdict};
 use super::workspace::attested;
 use super::{Held, held};
 use crate::clock::UnixMillis;
 use crate::domain::Actor;
 use crate::store::leases::{self, LeaseStanding};
-use crate::store::{Tx, artifacts, inbox, runs};
+use crate::store::{Tx, artifacts, inbox, policies, runs, stacks};
 use crate::tfstate;
 use crate::workers::control::Control;
 use crate::workers::problem::Refusal;
@@ -32,23 +33,77 @@ pub(in crate::workers) async fn result(
     body: Result<Json<RunResult>, JsonRejection>,
 ) -> Result<Json<ResultTaken>, Refusal> {
     let Json(result) = body.map_err(|error| Refusal::malformed(error.body_text()))?;
+    loop {
+        let said = said(&control, speaker, (run, attempt), &result).await?;
+        let taken = settle(&control, speaker, (run, attempt), &result, &said).await?;
+        if let Some(taken) = taken {
+            return Ok(Json(taken));
+        }
+    }
+}
+
+/// What plan policies say about a plan that came to its end. They are asked without holding the writer.
+async fn said(
+    control: &Control,
+    speaker: Speaker,
+    (run, attempt): (RunId, Attempt),
+    result: &RunResult,
+) -> Result<Said, Refusal> {
+    let mut conn = control.store.read().await?;
+    let held = held(&mut conn, speaker, run, attempt).await?;
+    let planned = held.record.run.state == RunState::Planning
+        && matches!(result.outcome, Outcome::Succeeded | Outcome::Parked { .. });
+    if !planned {
+        return Ok(Said::default());
+    }
+    let stack = stacks::find(&mut conn, &held.record.run.stack).await?;
+    let reviewed = match &stack {
+        Some(stack) => !policies::about(&mut conn, stack, PolicyKind::Approval)
+            .await?
+            .is_empty(),
+        None => false,
+    };
+    drop(conn);
+    Ok(Said {
+        asked: true,
+        plan: control.judge.about_plan(run, attempt).await?,
+        reviewed,
+    })
+}
+
+/// Takes the result; none when the policies that were asked are not those that are to be asked any more.
+async fn settle(
+    control: &Control,
+    speaker: Speaker,
+    (run, attempt): (RunId, Attempt),
+    result: &RunResult,
+    said: &Said,
+) -> Result<Option<ResultTaken>, Refusal> {
     let now = UnixMillis::now();
     let mut tx = control.store.begin().await?;
     let held = held(&mut tx, speaker, run, attempt).await?;
     let known = artifacts::find_result::<RunResult>(&mut tx, run, attempt).await?;
     if let Some((_, counted)) = known {
         let state = held.record.run.state;
-        return Ok(Json(ResultTaken { state, counted }));
+        return Ok(Some(ResultTaken { state, counted }));
+    }
+    let judge = &control.judge;
+    if said.asked
+        && !judge
+            .plan_verdict_holds(&mut tx, &held.record, &said.plan)
+            .await?
+    {
+        return Ok(None);
     }
     let taken = if held.record.run.state.is_terminal() {
-        keep_as_note(&mut tx, &held, &result, now).await?
+        keep_as_note(&mut tx, &held, result, now).await?
     } else {
-        take(&mut tx, held.current()?, &result, now).await?
+        take(&mut tx, held.current()?, result, said, now).await?
     };
     control.store.commit(tx).await?;
     let logs = control.logs.clone();
     tokio::spawn(async move { logs.gather_attempt(run, attempt).await });
-    Ok(Json(taken))
+    Ok(Some(taken))
 }
 
 /// The run was given up, or its lease taken back and the run ended by a person.
@@ -75,6 +130,7 @@ async fn take(
     tx: &mut Tx,
     held: Held,
     result: &RunResult,
+    said: &Said,
     now: UnixMillis,
 ) -> Result<ResultTaken, Refusal> {
     let (run, attempt) = (held.record.run.id, held.lease.attempt);
@@ -89,7 +145,7 @@ async fn take(
     if let Some(image) = result.image.as_deref().filter(|image| is_pinned(image)) {
         runs::record_image(tx, run, image).await?;
     }
-    let verdict = verdict(&held.record.run, result);
+    let verdict = verdict(&held.record.run, result, said);
     let by = Actor::Launcher(held.lease.launcher);
     let mut note = verdict.note;
     if let Some(left) = tfstate::release(tx, &held.record, attempt).await? {

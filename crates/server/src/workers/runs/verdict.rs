@@ -7,7 +7,7 @@ use gantry_protocol::control::run::{FailReason, Gate, Outcome, RunResult};
 use gantry_protocol::socket::PlanSummary;
 use gantry_protocol::{RunState, RunType};
 
-use crate::domain::{PlanOutcome, Run, RunEnd, RunEvent};
+use crate::domain::{PlanOutcome, PlanSays, PlanVerdict, Run, RunEnd, RunEvent};
 
 /// Most characters of a launcher's words that are kept as a note.
 const MAX_NOTE: usize = 4096;
@@ -21,8 +21,44 @@ pub(super) struct Verdict {
     pub(super) note: Option<String>,
 }
 
+/// What policies say about a plan that ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Whether there was a plan to ask about.
+    pub(super) asked: bool,
+    /// What plan policies say.
+    pub(super) plan: PlanVerdict,
+    /// Whether reviewers decide about a preview with warnings.
+    pub(super) reviewed: bool,
+}
+
+impl Said {
+    /// The same for a plan that was made: a denial fails it, a warning stands in its note.
+    fn about(&self, run: &Run, verdict: Verdict) -> Verdict {
+        let RunEvent::Planned(attempt, outcome) = verdict.event else {
+            return verdict;
+        };
+        let note = self.plan.note().map(|note| bounded(&note));
+        let event = match (self.plan.says(), outcome) {
+            (PlanSays::Nothing, _) => return verdict,
+            (PlanSays::Denies, _) => RunEvent::Ended(attempt, RunEnd::Failed),
+            (PlanSays::Warns, PlanOutcome::Changes)
+                if run.run_type != RunType::Proposed || self.reviewed =>
+            {
+                RunEvent::Planned(attempt, PlanOutcome::NeedsReview)
+            }
+            (PlanSays::Warns, outcome) => RunEvent::Planned(attempt, outcome),
+        };
+        Verdict { event, note }
+    }
+}
+
 /// What a result means. A parked run's workspace was checked before.
-pub(super) fn verdict(run: &Run, result: &RunResult) -> Verdict {
+pub(super) fn verdict(run: &Run, result: &RunResult, said: &Said) -> Verdict {
+    said.about(run, plain(run, result))
+}
+
+fn plain(run: &Run, result: &RunResult) -> Verdict {
     let attempt = run.attempt;
     let ended = |end, note: Option<String>| Verdict {
         event: RunEvent::Ended(attempt, end),
@@ -197,7 +233,7 @@ mod tests {
         for (state, run_type, outcome, changes, expected) in cases {
             let name = format!("{state} {run_type} {outcome:?}");
             let run = run(state, run_type);
-            let verdict = verdict(&run, &result(outcome, changes));
+            let verdict = verdict(&run, &result(outcome, changes), &Said::default());
             let after = run
                 .apply(&verdict.event)
                 .unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -207,6 +243,44 @@ mod tests {
                 verdict.note.is_some(),
                 matches!(expected, RunState::Failed | RunState::Stopped)
             );
+        }
+    }
+
+    #[test]
+    fn plan_policies_fail_or_stop_what_they_are_about() {
+        use RunState::*;
+        use RunType::*;
+        let said = |deny: &[&str], warn: &[&str], reviewed| Said {
+            asked: true,
+            plan: PlanVerdict {
+                asked: Vec::new(),
+                denials: deny.iter().map(ToString::to_string).collect(),
+                warnings: warn.iter().map(ToString::to_string).collect(),
+            },
+            reviewed,
+        };
+        let parked = || Outcome::Parked {
+            attestation: String::new(),
+        };
+        let succeeded = || Outcome::Succeeded;
+        #[rustfmt::skip]
+        let cases = [
+            (Tracked, parked(), true, said(&["no"], &["hm"], false), Failed, Some("no; hm")),
+            (Tracked, parked(), true, said(&[], &["hm"], false), Unconfirmed, Some("hm")),
+            (Tracked, succeeded(), false, said(&["no"], &[], false), Failed, Some("no")),
+            (Tracked, succeeded(), false, said(&[], &["hm"], true), Finished, Some("hm")),
+            (Proposed, succeeded(), true, said(&["no"], &[], true), Failed, Some("no")),
+            (Proposed, succeeded(), true, said(&[], &["hm"], true), PendingReview, Some("hm")),
+            (Proposed, succeeded(), true, said(&[], &["hm"], false), Finished, Some("hm")),
+            (Proposed, succeeded(), true, said(&[], &[], true), Finished, None),
+        ];
+        for (run_type, outcome, changes, said, expected, note) in cases {
+            let name = format!("{run_type} {outcome:?} {said:?}");
+            let run = run(Planning, run_type);
+            let verdict = verdict(&run, &result(outcome, changes), &said);
+            let after = run.apply(&verdict.event);
+            assert_eq!(after.unwrap().run.state, expected, "{name}");
+            assert_eq!(verdict.note.as_deref(), note, "{name}");
         }
     }
 
@@ -240,7 +314,7 @@ mod tests {
                     },
                 ] {
                     let run = run(state, run_type);
-                    let verdict = verdict(&run, &result(outcome.clone(), true));
+                    let verdict = verdict(&run, &result(outcome.clone(), true), &Said::default());
                     if leased {
                         let after = run.apply(&verdict.event);
                         assert!(after.is_ok(), "{state} {run_type} {outcome:?}: {after:?}");

@@ -1,0 +1,174 @@
+//! What a plan would change, resource by resource. Pure.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One resource that a plan changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// Its address.
+    pub address: String,
+    /// Its address before, where it moves.
+    pub previous_address: Option<String>,
+    /// Its type, such as `aws_instance`.
+    pub resource_type: String,
+    /// Its name within its module.
+    pub name: String,
+    /// What happens to it.
+    pub kind: ChangeKind,
+}
+
+/// What happens to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is created.
+    Add,
+    /// It is changed in place.
+    Change,
+    /// It is destroyed.
+    Delete,
+    /// It is destroyed, and created anew.
+    DeleteThenAdd,
+    /// It is created anew, and the old one destroyed.
+    AddThenDelete,
+    /// It becomes managed as it is.
+    Import,
+    /// It gets another address.
+    Move,
+    /// It is not managed any more, and stays.
+    Forget,
+}
+
+impl ChangeKind {
+    /// Its name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "ADD",
+            Self::Change => "CHANGE",
+            Self::Delete => "DELETE",
+            Self::DeleteThenAdd | Self::AddThenDelete => "REPLACE",
+            Self::Import => "IMPORT",
+            Self::Move => "MOVE",
+            Self::Forget => "FORGET",
+        }
+    }
+
+    /// Its name in the input of policies.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Add => "added",
+            Self::Change => "changed",
+            Self::Delete => "deleted",
+            Self::DeleteThenAdd => "destroy-Before-create-replaced",
+            Self::AddThenDelete => "create-Before-destroy-replaced",
+            Self::Import => "import",
+            Self::Move => "move",
+            Self::Forget => "forget",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    resource_changes: Option<Vec<Resource>>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
+    previous_address: Option<String>,
+    #[serde(default, rename = "type")]
+    resource_type: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    change: Change,
+}
+
+#[derive(Default, Deserialize)]
+struct Change {
+    #[serde(default)]
+    actions: Vec<String>,
+    #[serde(default)]
+    importing: Option<Value>,
+}
+
+/// The changes in a redacted plan, in its order. What is only read, and what stays as it is, is left out.
+pub(super) fn in_document(bytes: &[u8]) -> Result<Vec<PlannedChange>, serde_json::Error> {
+    let document: Document = serde_json::from_slice(bytes)?;
+    let resources = document.resource_changes.unwrap_or_default().into_iter();
+    Ok(resources.filter_map(change).collect())
+}
+
+fn change(resource: Resource) -> Option<PlannedChange> {
+    let actions: Vec<&str> = resource.change.actions.iter().map(String::as_str).collect();
+    let kind = match actions.as_slice() {
+        ["create"] => ChangeKind::Add,
+        ["update"] => ChangeKind::Change,
+        ["delete"] => ChangeKind::Delete,
+        ["delete", "create"] => ChangeKind::DeleteThenAdd,
+        ["create", "delete"] => ChangeKind::AddThenDelete,
+        ["forget"] | ["create", "forget"] => ChangeKind::Forget,
+        _ if resource.change.importing.is_some() => ChangeKind::Import,
+        _ if resource.previous_address.is_some() => ChangeKind::Move,
+        _ => return None,
+    };
+    Some(PlannedChange {
+        address: resource.address,
+        previous_address: resource.previous_address,
+        resource_type: resource.resource_type,
+        name: resource.name,
+        kind,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_change_has_its_name_and_what_stays_is_left_out() {
+        let table = [
+            (json!({ "actions": ["create"] }), None, Some("ADD")),
+            (
+                json!({ "actions": ["update"] }),
+                Some("a.old"),
+                Some("CHANGE"),
+            ),
+            (json!({ "actions": ["delete"] }), None, Some("DELETE")),
+            (
+                json!({ "actions": ["delete", "create"] }),
+                None,
+                Some("REPLACE"),
+            ),
+            (
+                json!({ "actions": ["create", "delete"] }),
+                None,
+                Some("REPLACE"),
+            ),
+            (json!({ "actions": ["forget"] }), None, Some("FORGET")),
+            (
+                json!({ "actions": ["no-op"], "importing": { "id": "x" } }),
+                None,
+                Some("IMPORT"),
+            ),
+            (json!({ "actions": ["no-op"] }), Some("a.old"), Some("MOVE")),
+            (json!({ "actions": ["no-op"] }), None, None),
+            (json!({ "actions": ["read"] }), None, None),
+        ];
+        for (change, previous, expected) in table {
+            let resource = json!({ "address": "a.b", "previous_address": previous, "type": "a", "change": change });
+            let document = json!({ "resource_changes": [resource] }).to_string();
+            let found = in_document(document.as_bytes()).unwrap();
+            let kinds: Vec<_> = found.iter().map(|change| change.kind.as_str()).collect();
+            assert_eq!(kinds, Vec::from_iter(expected), "{document}");
+        }
+        assert_eq!(in_document(b"{}").unwrap(), []);
+        assert_eq!(in_document(br#"{"resource_changes":null}"#).unwrap(), []);
+        assert!(in_document(br#"{"resource_changes":"x"}"#).is_err());
+    }
+}
