@@ -21,6 +21,7 @@ pub mod pki;
 pub mod plans;
 pub mod policies;
 pub mod process;
+pub mod runtime_config;
 pub mod store;
 pub mod tasks;
 pub mod tfstate;

@@ -71,6 +71,13 @@ impl Surroundings {
         record: &RunRecord,
         hooks: impl Iterator<Item = (ContextAttachment, Hooks)>,
     ) {
+        let of_run = record.settings.environment.iter();
+        self.environment
+            .extend(of_run.map(|(name, value)| Variable {
+                name: name.clone(),
+                value: Secret::new(value.clone()),
+                secret: false,
+            }));
         self.hooks = joined_hooks(hooks.collect(), record.settings.hooks.clone());
         self.environment = expand(std::mem::take(&mut self.environment));
     }

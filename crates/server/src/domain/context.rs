@@ -3,50 +3,13 @@
 //! Takes ids and attachments, gives the order in which contexts count, and the hooks of a run out of its
 //! stack's and theirs. Never: values.
 
-use std::fmt;
-use std::str::FromStr;
-
-use gantry_protocol::StackId;
 use gantry_protocol::payload::Hooks;
 
-/// A context's slug, under the rules of a stack's.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ContextId(String);
+use super::slug::slug_id;
 
-/// A text that is no context's id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a context id: expected 1 to 100 lower-case letters, digits, `-` or `_`, starting with a letter or digit"
-)]
-pub struct NoContextId(String);
-
-impl ContextId {
-    /// The slug.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<StackId> for ContextId {
-    fn from(slug: StackId) -> Self {
-        Self(slug.into())
-    }
-}
-
-impl FromStr for ContextId {
-    type Err = NoContextId;
-
-    fn from_str(text: &str) -> Result<Self, NoContextId> {
-        let slug: Result<StackId, _> = text.parse();
-        let refused = |_| NoContextId(text.chars().take(64).collect());
-        slug.map(Self::from).map_err(refused)
-    }
-}
-
-impl fmt::Display for ContextId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+slug_id! {
+    /// A context's slug.
+    ContextId, NoContextId, "context"
 }
 
 /// How a context came to a stack. Its order is that of strength: of two contexts with the same variable the
@@ -183,6 +146,6 @@ mod tests {
         all.sort();
         assert_eq!(all, [ByHand(-2), ByHand(3), ByLabel]);
         let refused = "A b".parse::<ContextId>().unwrap_err().to_string();
-        assert!(refused.contains("context id"), "{refused}");
+        assert!(refused.contains("id of a context"), "{refused}");
     }
 }

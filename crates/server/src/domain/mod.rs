@@ -7,6 +7,7 @@ mod context;
 mod address;
 pub mod event;
 mod expand;
+mod integration;
 pub mod lock;
 mod machine;
 mod metadata;
@@ -14,6 +15,7 @@ mod plan_verdict;
 mod policy;
 mod pool;
 pub mod run;
+mod slug;
 pub mod stack;
 
 #[cfg(test)]
@@ -25,6 +27,9 @@ pub use address::{MAX_TARGETS, is_address};
 pub use context::{ContextAttachment, ContextId, NoContextId, joined_hooks};
 pub use event::{Actor, ActorKind, GrantedPhase, PlanOutcome, Review, RunEnd, RunEvent};
 pub use expand::expand;
+pub use integration::{
+    CodeHost, IntegrationId, NoIntegrationId, Push, asks_to_skip, is_below, spellings, touches,
+};
 pub use machine::{IllegalTransition, is_leased};
 pub use metadata::{ENTRIES_LIMIT, ENTRY_LIMIT, METADATA_HEADER, MetadataEntry, MetadataError};
 pub use plan_verdict::{AskedPolicy, PlanSays, PlanVerdict};

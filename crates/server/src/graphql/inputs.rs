@@ -93,11 +93,9 @@ pub(super) struct RuntimeConfigInput {
 }
 
 impl RuntimeConfigInput {
-    /// Whether it says anything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.yaml
-            .as_deref()
-            .is_none_or(|yaml| yaml.trim().is_empty())
+    /// The text, if it says anything.
+    pub(super) fn yaml(&self) -> Option<&str> {
+        self.yaml.as_deref().filter(|yaml| !yaml.trim().is_empty())
     }
 }
 

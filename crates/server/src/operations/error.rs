@@ -13,6 +13,7 @@ use crate::logstore::LogError;
 use crate::pki::PkiError;
 use crate::plans::PlanKeeperError;
 use crate::policies::JudgeError;
+use crate::runtime_config::RuntimeConfigError;
 use crate::store::StoreError;
 use crate::tfstate::StateError;
 use crate::vault::VaultError;
@@ -42,6 +43,9 @@ pub enum OperationError {
     /// The commit can't be found.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// Settings in the repository, or those that were given, are wrong.
+    #[error(transparent)]
+    RuntimeConfig(#[from] RuntimeConfigError),
     /// The pool's request is not acceptable, or issuing failed.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -292,6 +296,7 @@ impl OperationError {
             Self::Vault(_) | Self::State(_) | Self::Plan(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)
+            | Self::RuntimeConfig(_)
             | Self::Id(_)
             | Self::Slug(_)
             | Self::NoPool { .. }

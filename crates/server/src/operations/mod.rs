@@ -24,6 +24,7 @@ mod queue;
 mod replan;
 mod retry;
 mod review;
+pub(crate) mod runtime;
 mod spaces;
 mod standing;
 mod trigger;

@@ -33,7 +33,7 @@ impl Operate {
         let title = format!("Deployment of {} at {short}", commit.branch);
         let run = self.queued(&stack, RunType::Tracked, TaskInit::Run);
         let new = self.new_run(&stack, run, title, commit, None, metadata)?;
-        self.create(new).await
+        self.create(self.settled(&stack, new, None).await?).await
     }
 
     /// Moves a run ahead in its pool's queue, or back to its place.

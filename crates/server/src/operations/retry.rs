@@ -31,6 +31,6 @@ impl Operate {
         let run = self.queued(&stack, old.run.run_type, old.run.task_init);
         let commit = self.described(&stack, old.commit).await;
         let new = self.new_run(&stack, run, old.title, commit, old.command, metadata)?;
-        self.create(new).await
+        self.create(self.settled(&stack, new, None).await?).await
     }
 }

@@ -44,6 +44,7 @@ impl Manage {
             stack,
             run_type: RunType::Destroy,
             commit: None,
+            runtime_config: None,
             metadata,
         };
         let new = operate.planning(wish).await?;

@@ -3,6 +3,8 @@
 //! Takes a stack and a wish, gives a queued run whose commit and settings are fixed. Never: a run of a commit
 //! that nobody named and no branch points at.
 
+use std::collections::BTreeMap;
+
 use gantry_policy::PolicyKind;
 use gantry_protocol::{RunId, RunType};
 
@@ -30,6 +32,8 @@ pub struct TriggerRequest<'a> {
     pub run_type: RunType,
     /// The commit; none takes the head of the stack's branch.
     pub commit: Option<&'a str>,
+    /// YAML that changes settings for this run.
+    pub runtime_config: Option<&'a str>,
     /// An entry for the run's metadata.
     pub metadata: Option<&'a MetadataEntry>,
 }
@@ -85,7 +89,8 @@ impl Operate {
         };
         let title = format!("{what} of {} at {short}", commit.branch);
         let run = self.queued(&stack, wish.run_type, TaskInit::Run);
-        self.new_run(&stack, run, title, commit, None, wish.metadata)
+        let new = self.new_run(&stack, run, title, commit, None, wish.metadata)?;
+        self.settled(&stack, new, wish.runtime_config).await
     }
 
     /// Makes a run of one command.
@@ -112,7 +117,8 @@ impl Operate {
             .collect();
         let run = self.queued(&stack, RunType::Task, wish.task_init);
         let command = Some(command.to_owned());
-        self.new_run(&stack, run, title, commit, command, wish.metadata)
+        let new = self.new_run(&stack, run, title, commit, command, wish.metadata)?;
+        self.settled(&stack, new, None).await
     }
 
     pub(super) async fn stack(&self, id: &str) -> Result<Stack, OperationError> {
@@ -226,6 +232,7 @@ impl Operate {
             gate: Gate::Open,
             cause: Cause::Asked,
             overrides: Vec::new(),
+            note: None,
         })
     }
 
@@ -325,5 +332,6 @@ fn settings_of(stack: &Stack) -> RunSettings {
         hooks: settings.hooks.clone(),
         managed_state: stack.state_keeper == StateKeeper::Server,
         archive: None,
+        environment: BTreeMap::new(),
     }
 }

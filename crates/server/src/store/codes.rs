@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::domain::stack::{Availability, StateKeeper};
-use crate::domain::{Approval, Cause, Contact, Gate, Review, Scope, Stop, TaskInit, Urgency};
+use crate::domain::{
+    Approval, Cause, CodeHost, Contact, Gate, Review, Scope, Stop, TaskInit, Urgency,
+};
 
 /// A value that is stored as one of a few names.
 pub(super) trait Code: Copy + PartialEq + Sized + 'static {
@@ -37,6 +39,17 @@ impl Code for Contact {
         (Self::NotLeased, "NOT_LEASED"),
         (Self::Live, "LIVE"),
         (Self::Lost, "LOST"),
+    ];
+}
+
+impl Code for CodeHost {
+    const COLUMN: &'static str = "vendor";
+    const NAMES: &'static [(Self, &'static str)] = &[
+        (Self::Git, "GIT"),
+        (Self::Github, "GITHUB"),
+        (Self::Gitlab, "GITLAB"),
+        (Self::BitbucketDatacenter, "BITBUCKET_DATACENTER"),
+        (Self::AzureDevops, "AZURE_DEVOPS"),
     ];
 }
 

@@ -77,6 +77,7 @@ impl World {
             gate: crate::domain::Gate::Open,
             cause: crate::domain::Cause::Asked,
             overrides: Vec::new(),
+            note: None,
         };
         let mut tx = self.store.begin().await.unwrap();
         let record = runs::create(&mut tx, &new, &ann(), UnixMillis::now())
@@ -100,6 +101,7 @@ fn sample_run_settings() -> RunSettings {
         hooks: Hooks::default(),
         managed_state: true,
         archive: None,
+        environment: std::collections::BTreeMap::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::git::{Call, Outcome};
+use super::git::{Call, MAX_KEPT, Outcome};
 use super::url::shown;
 use super::{ProbeError, SourceUrl, Sources, is_full_hash, last_line};
 
@@ -35,8 +35,20 @@ pub struct Details {
     pub committed_at: i64,
 }
 
-/// Removed when the call is over.
-struct Scratch(PathBuf);
+/// A directory of its own, removed when the call is over.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn make(home: &Path) -> std::io::Result<Self> {
+        let path = home.join(format!("commit-{}", ulid::Ulid::generate()));
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -70,19 +82,18 @@ impl Sources {
             return Err(unknown("not a full commit hash".to_owned()));
         }
         self.write_settings().map_err(ProbeError::Git)?;
-        let scratch = Scratch(self.home.join(format!("commit-{}", ulid::Ulid::generate())));
-        std::fs::create_dir(&scratch.0).map_err(ProbeError::Git)?;
+        let scratch = Scratch::make(&self.home).map_err(ProbeError::Git)?;
         let format = match hash.len() {
             64 => "--object-format=sha256",
             _ => "--object-format=sha1",
         };
-        let calls: [(&str, &[&str]); 3] = [
+        let calls: [(Option<&SourceUrl>, &[&str]); 3] = [
             (
-                "",
+                None,
                 &["init", "--quiet", "--bare", "--template=", format, "."],
             ),
             (
-                url.protocol,
+                Some(url),
                 &[
                     "fetch",
                     "--quiet",
@@ -96,14 +107,13 @@ impl Sources {
                     hash,
                 ],
             ),
-            ("", &["cat-file", "commit", hash]),
+            (None, &["cat-file", "commit", hash]),
         ];
         let mut said = Vec::new();
         let work = async {
-            for (protocol, arguments) in calls {
-                said = self
-                    .said((&scratch.0, disk), protocol, arguments, &unknown)
-                    .await?;
+            for (url, arguments) in calls {
+                let answered = self.answered((&scratch.0, disk), url, TIME_LIMIT, arguments);
+                said = answered.await.map_err(unknown)?;
             }
             Ok(())
         };
@@ -114,30 +124,33 @@ impl Sources {
         parse(&said).ok_or_else(|| unknown("the commit can't be read".to_owned()))
     }
 
-    async fn said(
+    /// What git says on standard output, or why it gave up.
+    pub(super) async fn answered(
         &self,
         (directory, disk): (&Path, u64),
-        protocol: &str,
+        url: Option<&SourceUrl>,
+        limit: Duration,
         arguments: &[&str],
-        unknown: &impl Fn(String) -> ProbeError,
-    ) -> Result<Vec<u8>, ProbeError> {
+    ) -> Result<Vec<u8>, String> {
         let call = Call {
             sources: self,
-            protocol,
+            url,
             directory,
-            limit: TIME_LIMIT,
+            limit,
             disk,
+            most: MAX_KEPT,
         };
         let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
-        match call.run(&arguments).await.map_err(ProbeError::Git)? {
+        let outcome = call.run(&arguments).await;
+        match outcome.map_err(|error| format!("could not run `git`: {error}"))? {
             Outcome::Ended {
                 code: Some(0),
                 stdout,
                 ..
             } => Ok(stdout),
-            Outcome::Ended { stderr, .. } => Err(unknown(last_line(&stderr))),
-            Outcome::TimedOut => Err(unknown("no answer in time".to_owned())),
-            Outcome::TooLarge => Err(unknown("the host sent too much".to_owned())),
+            Outcome::Ended { stderr, .. } => Err(last_line(&stderr)),
+            Outcome::TimedOut => Err("no answer in time".to_owned()),
+            Outcome::TooLarge => Err("the host sent too much".to_owned()),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-use super::Sources;
+use super::{SourceUrl, Sources};
 
 /// The most that is kept of each stream: the beginning of the output, the end of the complaints.
 pub(super) const MAX_KEPT: usize = 64 * 1024;
@@ -26,13 +26,15 @@ const LOOK: Duration = Duration::from_millis(100);
 /// One call.
 pub(super) struct Call<'a> {
     pub(super) sources: &'a Sources,
-    /// The one protocol that git may speak; empty for none.
-    pub(super) protocol: &'a str,
+    /// The one repository that git may reach, if any.
+    pub(super) url: Option<&'a SourceUrl>,
     /// Where it runs.
     pub(super) directory: &'a Path,
     pub(super) limit: Duration,
     /// The most bytes that `directory` may hold.
     pub(super) disk: u64,
+    /// The most bytes of output that are kept.
+    pub(super) most: usize,
 }
 
 /// What came of it.
@@ -64,7 +66,7 @@ impl Call<'_> {
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         let _group = Group(pid.and_then(rustix::process::Pid::from_raw));
         tokio::select! {
-            ended = talk(&mut child) => match size(self.directory, self.disk) > self.disk {
+            ended = talk(&mut child, self.most) => match size(self.directory, self.disk) > self.disk {
                 true => Ok(Outcome::TooLarge),
                 false => ended,
             },
@@ -84,7 +86,10 @@ impl Call<'_> {
             .env("GIT_CONFIG_GLOBAL", home.join("gitconfig"))
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ASKPASS", "true")
-            .env("GIT_ALLOW_PROTOCOL", self.protocol)
+            .env(
+                "GIT_ALLOW_PROTOCOL",
+                self.url.map_or("", |url| url.protocol),
+            )
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_ALLOC_LIMIT", ALLOCATION_LIMIT)
             .env(
@@ -105,6 +110,9 @@ impl Call<'_> {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        for (name, value) in self.url.iter().flat_map(|url| url.settings()) {
+            git.env(name, value.expose());
+        }
         git
     }
 
@@ -120,9 +128,12 @@ impl Call<'_> {
     }
 }
 
-async fn talk(child: &mut Child) -> io::Result<Outcome> {
+async fn talk(child: &mut Child, most: usize) -> io::Result<Outcome> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = tokio::join!(keep(stdout, Keep::Head), keep(stderr, Keep::Tail));
+    let (stdout, stderr) = tokio::join!(
+        keep(stdout, Keep::Head, most),
+        keep(stderr, Keep::Tail, MAX_KEPT)
+    );
     let code = child.wait().await?.code();
     Ok(Outcome::Ended {
         code,
@@ -137,17 +148,17 @@ enum Keep {
     Tail,
 }
 
-/// Reads to the end; keeps [`MAX_KEPT`] bytes.
-async fn keep(stream: Option<impl AsyncRead + Unpin>, which: Keep) -> Vec<u8> {
+/// Reads to the end; keeps `most` bytes.
+async fn keep(stream: Option<impl AsyncRead + Unpin>, which: Keep, most: usize) -> Vec<u8> {
     let (mut kept, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
     let Some(mut stream) = stream else {
         return kept;
     };
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         kept.extend_from_slice(&buffer[..read]);
-        let excess = kept.len().saturating_sub(MAX_KEPT);
+        let excess = kept.len().saturating_sub(most);
         match which {
-            Keep::Head => kept.truncate(MAX_KEPT),
+            Keep::Head => kept.truncate(most),
             Keep::Tail => drop(kept.drain(..excess)),
         }
     }

@@ -1,10 +1,11 @@
 //! Asks a repository which commit a branch points at and what a commit is, with the system's git.
 //!
-//! Takes a clone URL and a branch or a hash, gives a full hash or a commit's details. What must never happen: an argument read as an
+//! Takes a clone URL and a branch or a hash, gives a full hash, a commit's details or one file of it. What must never happen: an argument read as an
 //! option, a protocol or a local path that was not allowed, a prompt, a setting of this host's users, a
 //! process that outlives its time.
 
 mod details;
+mod file;
 mod git;
 mod url;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use details::Details;
+pub use file::Found;
 use git::{Call, MAX_KEPT, Outcome};
 use url::shown;
 pub use url::{SourceUrl, check_branch};
@@ -22,6 +24,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Git's own settings for this server's calls.
 const SETTINGS: &str = "[safe]\n\tdirectory = *\n";
+
+/// The longest list of branches, in bytes.
+const LISTING_LIMIT: usize = 4 << 20;
 
 /// A listing leaves nothing on the disk.
 const DISK_LIMIT: u64 = 1 << 20;
@@ -73,6 +78,18 @@ pub enum ProbeError {
         /// Git's last line.
         answer: String,
     },
+    /// A file of a commit can't be had.
+    #[error("could not read `{path}` of commit {commit} of `{url}`: {answer}")]
+    File {
+        /// The file.
+        path: &'static str,
+        /// The commit.
+        commit: String,
+        /// The URL.
+        url: String,
+        /// Git's last line, or what went wrong.
+        answer: String,
+    },
     /// What a commit says about itself can't be had.
     #[error("could not read commit {commit} of `{url}`: {answer}")]
     Details {
@@ -97,35 +114,69 @@ impl Sources {
     /// The commit that a branch points at now.
     pub async fn branch_head(&self, url: &SourceUrl, branch: &str) -> Result<String, ProbeError> {
         check_branch(branch)?;
-        self.write_settings().map_err(ProbeError::Git)?;
         let reference = format!("refs/heads/{branch}");
+        let listing = self.listed(url, branch, &reference).await?;
+        commit_in(&listing, &reference).ok_or_else(|| ProbeError::NoBranch {
+            url: shown(&url.text),
+            branch: branch.to_owned(),
+        })
+    }
+
+    /// Every branch and the commit that it points at now.
+    pub async fn branches(&self, url: &SourceUrl) -> Result<Vec<(String, String)>, ProbeError> {
+        let listing = match self.listed(url, "*", "refs/heads/*").await {
+            Err(ProbeError::NoBranch { .. }) => return Ok(Vec::new()),
+            listing => listing?,
+        };
+        if listing.len() >= LISTING_LIMIT {
+            return Err(ProbeError::Failed {
+                url: shown(&url.text),
+                branch: "*".to_owned(),
+                answer: "it has too many branches to be asked in turns".to_owned(),
+            });
+        }
+        let text = String::from_utf8_lossy(&listing);
+        let branch = |line: &str| {
+            let (hash, name) = line.split_once('\t')?;
+            let name = name.strip_prefix("refs/heads/")?;
+            let usable = is_full_hash(hash) && check_branch(name).is_ok();
+            usable.then(|| (name.to_owned(), hash.to_owned()))
+        };
+        Ok(text.lines().filter_map(branch).collect())
+    }
+
+    async fn listed(
+        &self,
+        url: &SourceUrl,
+        branch: &str,
+        reference: &str,
+    ) -> Result<Vec<u8>, ProbeError> {
+        self.write_settings().map_err(ProbeError::Git)?;
         let call = Call {
             sources: self,
-            protocol: url.protocol,
+            url: Some(url),
             directory: &self.empty().map_err(ProbeError::Git)?,
             limit: TIME_LIMIT,
             disk: DISK_LIMIT,
+            most: LISTING_LIMIT,
         };
-        let arguments = ["ls-remote", "--exit-code", "--", &url.text, &reference];
+        let arguments = ["ls-remote", "--exit-code", "--", &url.text, reference];
         let outcome = call.run(&arguments.map(OsStr::new)).await;
-        let shown_url = shown(&url.text);
+        let (shown_url, branch) = (shown(&url.text), branch.to_owned());
         match outcome.map_err(ProbeError::Git)? {
             Outcome::Ended {
                 code: Some(0),
                 stdout,
                 ..
-            } => commit_in(&stdout, &reference).ok_or_else(|| ProbeError::NoBranch {
-                url: shown_url,
-                branch: branch.to_owned(),
-            }),
+            } => Ok(stdout),
             // What `--exit-code` gives for an empty list.
             Outcome::Ended { code: Some(2), .. } => Err(ProbeError::NoBranch {
                 url: shown_url,
-                branch: branch.to_owned(),
+                branch,
             }),
             Outcome::Ended { stderr, .. } => Err(ProbeError::Failed {
                 url: shown_url,
-                branch: branch.to_owned(),
+                branch,
                 answer: last_line(&stderr),
             }),
             Outcome::TimedOut | Outcome::TooLarge => Err(ProbeError::Silent { url: shown_url }),

@@ -5,6 +5,11 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gantry_protocol::Secret;
+use gantry_protocol::payload::GitCredentials;
+
 use super::{ProbeError, Sources};
 
 /// A URL that may be given to git.
@@ -12,6 +17,33 @@ use super::{ProbeError, Sources};
 pub struct SourceUrl {
     pub(super) text: String,
     pub(super) protocol: &'static str,
+    pub(super) login: Option<GitCredentials>,
+}
+
+impl SourceUrl {
+    /// The same, reached with a login. It goes over `https` only, and to this URL only.
+    #[must_use]
+    pub fn with_login(self, login: Option<GitCredentials>) -> Self {
+        let login = login.filter(|_| self.protocol == "https");
+        Self { login, ..self }
+    }
+
+    /// What git gets through its environment to use the login, which other users of the host can't see.
+    pub(super) fn settings(&self) -> Vec<(&'static str, Secret)> {
+        let Some(login) = &self.login else {
+            return Vec::new();
+        };
+        let pair = format!("{}:{}", login.username, login.password.expose());
+        let header = format!("Authorization: Basic {}", STANDARD.encode(pair));
+        vec![
+            ("GIT_CONFIG_COUNT", Secret::new("1")),
+            (
+                "GIT_CONFIG_KEY_0",
+                Secret::new(format!("http.{}.extraHeader", self.text)),
+            ),
+            ("GIT_CONFIG_VALUE_0", Secret::new(header)),
+        ]
+    }
 }
 
 impl Sources {
@@ -32,6 +64,7 @@ impl Sources {
             return Ok(SourceUrl {
                 text: url.to_owned(),
                 protocol: "file",
+                login: None,
             });
         }
         let (protocol, host) = network_host(url).map_err(refuse)?;
@@ -39,6 +72,7 @@ impl Sources {
         Ok(SourceUrl {
             text: url.to_owned(),
             protocol,
+            login: None,
         })
     }
 

@@ -18,6 +18,7 @@ mod pools;
 mod previews;
 mod process;
 mod runs;
+mod runtime;
 mod spaces;
 mod stacks;
 mod world;

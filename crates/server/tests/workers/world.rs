@@ -275,10 +275,12 @@ impl World {
                 hooks: settings.hooks.clone(),
                 managed_state: true,
                 archive: None,
+                environment: std::collections::BTreeMap::new(),
             },
             gate: gantry_server::domain::Gate::Open,
             cause: gantry_server::domain::Cause::Asked,
             overrides: Vec::new(),
+            note: None,
         };
         runs::create(&mut tx, &new, &ann(), UnixMillis::now())
             .await

@@ -25,9 +25,6 @@ impl RunMutation {
         force_apply: Option<ForceApplyMode>,
     ) -> Result<Run, Error> {
         let operate = operate(ctx)?;
-        if runtime_config.is_some_and(|config| !config.is_empty()) {
-            return Err(OperationError::Unsupported("`runtimeConfig`").into());
-        }
         if force_apply.is_some() {
             return Err(OperationError::Unsupported("`forceApply`").into());
         }
@@ -35,6 +32,7 @@ impl RunMutation {
             stack: &stack,
             run_type: run_type.unwrap_or(RunType::Tracked).into(),
             commit: commit_sha.as_deref().filter(|sha| !sha.is_empty()),
+            runtime_config: runtime_config.as_ref().and_then(RuntimeConfigInput::yaml),
             metadata: metadata(ctx),
         };
         Ok(Run(operate.trigger(wish).await?))

@@ -7,6 +7,7 @@ use async_graphql::{Context, Error, ID, Object};
 use crate::graphql::context::{look, operate, task_init};
 use crate::graphql::document::RunDocument;
 use crate::graphql::enums::RunType;
+use crate::graphql::inputs::RuntimeConfigInput;
 use crate::graphql::search::{SearchInput, SearchStacksOutput};
 use crate::graphql::stack::Stack;
 use crate::operations::{RunWish, TaskRequest, TriggerRequest};
@@ -34,6 +35,7 @@ impl StackQuery {
         command: Option<String>,
         skip_initialization: Option<bool>,
         triggered_by: Option<String>,
+        runtime_config: Option<RuntimeConfigInput>,
     ) -> Result<RunDocument, Error> {
         let wish = match &command {
             Some(command) => RunWish::Task(TaskRequest {
@@ -46,6 +48,7 @@ impl StackQuery {
                 stack: &stack,
                 run_type: run_type.unwrap_or(RunType::Tracked).into(),
                 commit: commit_sha.as_deref().filter(|sha| !sha.is_empty()),
+                runtime_config: runtime_config.as_ref().and_then(RuntimeConfigInput::yaml),
                 metadata: None,
             }),
         };

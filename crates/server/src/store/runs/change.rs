@@ -41,6 +41,8 @@ pub struct NewRun {
     pub cause: Cause,
     /// Variables for this run alone, over the stack's: name and sealed value.
     pub overrides: Vec<(String, String)>,
+    /// What people should know about how it was made.
+    pub note: Option<String>,
 }
 
 impl NewRun {
@@ -57,7 +59,7 @@ impl NewRun {
             settings: self.settings,
             image: None,
             plan: None,
-            note: None,
+            note: self.note,
             stop_note: None,
             gate: self.gate,
             cause: self.cause,
@@ -89,6 +91,9 @@ pub async fn create(
 ) -> Result<RunRecord, StoreError> {
     insert(tx, new, at).await?;
     run_overrides::insert(tx, new.run.id, &new.overrides).await?;
+    if let Some(note) = &new.note {
+        add_note(tx, new.run.id, note).await?;
+    }
     write_history(tx, &new.run, by.username(), None, at).await?;
     hand_over(tx, &new.run.stack, at).await?;
     get(tx, new.run.id).await

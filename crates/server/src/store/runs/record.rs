@@ -2,6 +2,8 @@
 //!
 //! Takes columns, gives values. Never: a decision.
 
+use std::collections::BTreeMap;
+
 use gantry_protocol::payload::{Hooks, Tool, UploadedArchive};
 use gantry_protocol::socket::PlanSummary;
 use gantry_protocol::{Attempt, PoolId, RunState};
@@ -82,6 +84,9 @@ pub struct RunSettings {
     /// Files that a person uploaded in place of the commit's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<UploadedArchive>,
+    /// Variables out of the repository's file and the trigger: the strongest of all.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// One line of a run's history.

@@ -1,0 +1,93 @@
+//! The settings of a run: its stack's, changed by the file in its repository and by what came with its trigger.
+//!
+//! Takes a stack and a commit, asks the code host, gives settings that are fixed from here on. Never: a file
+//! that could not be read taken for one that is not there, or a commit believed to be on a branch.
+
+use super::{Operate, OperationError};
+use crate::error::chain;
+use crate::runtime_config::{
+    self, Applied, IGNORE_LABEL, PATH, Settings, Trust, parse_file, parse_given,
+};
+use crate::store::commit::Commit;
+use crate::store::runs::{NewRun, RunSettings};
+use crate::store::stacks::Stack;
+use crate::vcs_probe::{Found, Sources};
+
+impl Operate {
+    /// A new run with the settings that it will have.
+    pub(super) async fn settled(
+        &self,
+        stack: &Stack,
+        new: NewRun,
+        given: Option<&str>,
+    ) -> Result<NewRun, OperationError> {
+        let settings = (new.settings, new.commit.clone());
+        let applied = resolve(&self.app.sources, stack, settings, given).await?;
+        Ok(NewRun {
+            settings: applied.settings,
+            note: applied.note,
+            ..new
+        })
+    }
+}
+
+/// The settings of a run of `stack` at a commit.
+pub(crate) async fn resolve(
+    sources: &Sources,
+    stack: &Stack,
+    (settings, commit): (RunSettings, Commit),
+    given: Option<&str>,
+) -> Result<Applied, OperationError> {
+    let slug = stack.id.as_str();
+    let given = given.map(|text| parse_given(text, slug)).transpose()?;
+    let (mut file, mut unread) = (Settings::default(), None);
+    let labels = &stack.settings.labels;
+    if !labels.iter().any(|label| label == IGNORE_LABEL) {
+        let url = sources.check(&stack.settings.code.url)?;
+        match sources.file(&url, &commit.hash, PATH).await? {
+            Found::Text(text) => file = parse_file(&text, slug)?,
+            Found::Nothing => {}
+            Found::NoCommit => {
+                unread = Some(format!(
+                    "`{PATH}` was not read: the repository does not serve commit {}",
+                    commit.hash
+                ));
+            }
+        }
+    }
+    let trust = trust(sources, stack, &file, &commit).await?;
+    let vendor = &stack.settings.vendor;
+    let applied = runtime_config::apply(settings, vendor, (file, trust), given.unwrap_or_default());
+    let notes: Vec<String> = unread.into_iter().chain(applied.note).collect();
+    Ok(Applied {
+        note: Some(notes.join("\n")).filter(|note| !note.is_empty()),
+        ..applied
+    })
+}
+
+async fn trust(
+    sources: &Sources,
+    stack: &Stack,
+    file: &Settings,
+    commit: &Commit,
+) -> Result<Trust, OperationError> {
+    let of = |on_branch| Trust::of(&stack.settings.labels, on_branch);
+    // Only a file that could do harm is worth a look at the branch's history.
+    if of(false) == Trust::Whole || !file.decides_what_runs() {
+        return Ok(of(true));
+    }
+    let code = &stack.settings.code;
+    let url = sources.check(&code.url)?;
+    // Mostly it is the head, which costs less to find out than the history.
+    if sources.branch_head(&url, &code.branch).await? == commit.hash {
+        return Ok(Trust::Whole);
+    }
+    match sources.is_on_branch(&url, &code.branch, &commit.hash).await {
+        Ok(on_branch) => Ok(of(on_branch)),
+        Err(error) => {
+            let stack = &stack.id;
+            tracing::warn!(%stack, commit = commit.hash, error = chain(&error), "a commit is not known to be on the stack's branch");
+            Ok(of(false))
+        }
+    }
+}
