@@ -8,9 +8,10 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{TokenError, Tokens};
+use crate::auth::{Limits, TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
 use crate::pki::{Keyring, PkiError};
 use crate::policies::Judge;
@@ -32,6 +33,10 @@ pub struct App {
     pub control: Arc<Control>,
     /// Sessions of the API.
     pub tokens: Tokens,
+    /// How often somebody may ask, and be wrong.
+    pub limits: Limits,
+    /// Proxies whose word about the client's address is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Pool certificates and envelope keys.
     pub keyring: Arc<Keyring>,
     /// Policies.
@@ -60,6 +65,10 @@ pub struct AppConfig {
     pub base_url: String,
     /// Directories below which `file` repositories may lie.
     pub source_file_prefixes: Vec<PathBuf>,
+    /// Requests of the API that one key may send in a second; zero is no limit.
+    pub api_rate: u32,
+    /// See [`App::trusted_proxies`].
+    pub trusted_proxies: Vec<IpNet>,
     /// The program whose children evaluate policies; none is this one.
     pub policy_program: Option<PathBuf>,
     /// What git may know of the environment.
@@ -166,6 +175,8 @@ impl App {
             vault,
             blobs,
             tokens,
+            limits: Limits::new(config.api_rate),
+            trusted_proxies: config.trusted_proxies.into(),
             keyring,
             judge,
             sources,

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 
 use crate::auth::Role;
 use crate::workers::DEFAULT_ACCOUNT;
@@ -165,6 +166,19 @@ pub struct ServeArgs {
     /// A proxy in front of this server does TLS: allow an address that others can reach without it.
     #[arg(long, env = "GANTRY_BEHIND_PROXY")]
     pub behind_proxy: bool,
+    /// Address ranges of proxies in front of this server, comma list: the client's address is taken from what they
+    /// put into `X-Forwarded-For`.
+    #[arg(long, env = "GANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_parser = address_range, value_name = "RANGE")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Requests of the API that one key, or one address without a key, may send in a second; ten times as many at
+    /// once. 0 is no limit.
+    #[arg(
+        long,
+        env = "GANTRY_API_RATE",
+        default_value_t = 50,
+        value_name = "NUMBER"
+    )]
+    pub api_rate: u32,
     /// The program whose children evaluate policies; none is this one. Set where this is a library of another program.
     #[arg(skip)]
     pub policy_program: Option<PathBuf>,
@@ -251,6 +265,14 @@ pub fn environment_for_git() -> Vec<(&'static str, OsString)> {
     FOR_GIT.into_iter().filter_map(read).collect()
 }
 
+/// A range such as `10.0.0.0/8`, or one address.
+fn address_range(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let one = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+    let range = text.parse().ok().or_else(one);
+    range.ok_or_else(|| "expected an address range such as `10.0.0.0/8`, or an address".to_owned())
+}
+
 /// It stands in variables and policies: one plain word.
 fn account_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -300,7 +322,11 @@ mod tests {
         let key = ["--master-key-file", "/etc/gantry/key"];
         let tls = ["--tls-cert", "c", "--tls-key", "k"];
         let open = ["--listen", "0.0.0.0:1983"];
-        let ok: [&[&[&str]]; 6] = [
+        let ok: [&[&[&str]]; 7] = [
+            &[
+                &key,
+                &["--trusted-proxies", "10.0.0.0/8,::1", "--api-rate", "0"],
+            ],
             &[&key],
             &[&key, &open, &tls],
             &[&key, &open, &["--behind-proxy"]],
@@ -334,6 +360,10 @@ mod tests {
             (
                 [&key[..], &["--account-name", "a b"]].concat(),
                 "--account-name",
+            ),
+            (
+                [&key[..], &["--trusted-proxies", "10.0.0.0/8,proxy"]].concat(),
+                "address range",
             ),
             (
                 vec!["--master-key-file", "/var/lib/gantry/key"],

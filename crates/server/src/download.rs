@@ -1,7 +1,7 @@
-//! Logs as files: the stored bytes of one state of a run, exactly.
+//! What is too long for the API's pages: logs as files, exactly, and the audit trail.
 //!
-//! Takes a bearer token and a place in a run's history, gives a stream. Never: a byte that was changed on
-//! the way, as the API's text pages have to.
+//! Takes a bearer token and a place, gives a stream. Never: a byte of a log that was changed on the way, as
+//! the API's text pages have to.
 
 use std::sync::Arc;
 
@@ -11,13 +11,15 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::stream;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::auth::bearer_token;
+use crate::clock::UnixMillis;
 use crate::domain::StateVersion;
 use crate::error::chain;
-use crate::operations::Caller;
+use crate::operations::{Caller, OperationError, id_at};
 
 /// Which state's log.
 #[derive(Debug, Deserialize)]
@@ -26,10 +28,20 @@ struct Place {
     state_version: u32,
 }
 
-/// `GET /api/runs/{run}/logs?stateVersion=N`.
+/// Which part of the trail.
+#[derive(Debug, Deserialize)]
+struct Span {
+    /// Unix seconds; none is the beginning.
+    since: Option<i64>,
+    /// Unix seconds, not included; none is now.
+    until: Option<i64>,
+}
+
+/// `GET /api/runs/{run}/logs?stateVersion=N` and `GET /audit.jsonl?since=S&until=S`.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/runs/{run}/logs", get(log))
+        .route("/audit.jsonl", get(audit))
         .with_state(app)
 }
 
@@ -39,18 +51,12 @@ async fn log(
     Query(place): Query<Place>,
     headers: HeaderMap,
 ) -> Response {
-    let token = bearer_token(&headers).unwrap_or("");
-    let who = match app.tokens.bearer(&app.store, token).await {
-        Ok(Some(who)) => who,
-        Ok(None) => return (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response(),
-        Err(error) => return failed(&error),
+    let caller = match bearer(&app, &headers).await {
+        Ok(caller) => caller,
+        Err(refused) => return *refused,
     };
     let missing = || (StatusCode::NOT_FOUND, "there is no such log\n").into_response();
-    let run = match Caller::new(Arc::clone(&app), who)
-        .look()
-        .any_run(&run)
-        .await
-    {
+    let run = match caller.look().any_run(&run).await {
         Ok(Some(record)) => record.run.id,
         Ok(None) => return missing(),
         Err(error) => return failed(&error),
@@ -71,6 +77,46 @@ async fn log(
         Ok(None) => missing(),
         Err(error) => failed(&error),
     }
+}
+
+async fn bearer(app: &Arc<App>, headers: &HeaderMap) -> Result<Caller, Box<Response>> {
+    let token = bearer_token(headers).unwrap_or("");
+    match app.tokens.bearer(&app.store, token).await {
+        Ok(Some(who)) => Ok(Caller::new(Arc::clone(app), who)),
+        Ok(None) => {
+            let refused = (StatusCode::UNAUTHORIZED, "unauthorized\n");
+            Err(Box::new(refused.into_response()))
+        }
+        Err(error) => Err(Box::new(failed(&error))),
+    }
+}
+
+/// One JSON object per line, oldest first.
+async fn audit(
+    State(app): State<Arc<App>>,
+    Query(span): Query<Span>,
+    headers: HeaderMap,
+) -> Response {
+    let caller = match bearer(&app, &headers).await {
+        Ok(caller) => caller,
+        Err(refused) => return *refused,
+    };
+    let manage = match caller.manage() {
+        Ok(manage) => manage,
+        Err(error) => return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response(),
+    };
+    let moment = |seconds: i64| UnixMillis(seconds.saturating_mul(1000));
+    let until = span.until.map_or_else(UnixMillis::now, moment);
+    let after = span.since.map(|since| id_at(moment(since)));
+    let lines = stream::try_unfold(after.unwrap_or_default(), move |after| {
+        let manage = manage.clone();
+        async move {
+            let found = manage.audit_export(&after, until).await?;
+            Ok::<_, OperationError>(found.map(|(last, lines)| (lines, last)))
+        }
+    });
+    let about = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    (about, Body::from_stream(lines)).into_response()
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> Response {

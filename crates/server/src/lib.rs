@@ -17,6 +17,7 @@ pub mod error;
 pub mod graphql;
 pub mod logstore;
 pub mod operations;
+pub mod peer;
 pub mod pki;
 pub mod plans;
 pub mod policies;

@@ -8,16 +8,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{get, post};
 use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 use crate::app::{App, fault_text};
 use crate::error::chain;
-use crate::{download, graphql, uploads, workers};
-
-/// A mounted file arrives in base64 inside a request.
-const API_BODY_LIMIT: usize = 8 * 1024 * 1024;
+use crate::{download, graphql, peer, uploads, workers};
 
 /// How long an answer about readiness is good for.
 const FRESH: Duration = Duration::from_secs(1);
@@ -25,13 +23,14 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Everything that the server answers.
 pub fn router(app: Arc<App>) -> Router {
     let schema = graphql::schema(Arc::clone(&app));
-    let api = post(graphql::http::answer).layer(DefaultBodyLimit::max(API_BODY_LIMIT));
+    let api = post(graphql::http::answer).layer(DefaultBodyLimit::max(graphql::http::BODY_LIMIT));
     let api = Router::new()
         .route("/graphql", api)
         .with_state((Arc::clone(&app), schema));
     let control = workers::router(Arc::clone(&app.control));
-    let logs = download::router(Arc::clone(&app));
+    let files = download::router(Arc::clone(&app));
     let uploads = uploads::router(Arc::clone(&app));
+    let proxies = Arc::clone(&app.trusted_proxies);
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -41,8 +40,9 @@ pub fn router(app: Arc<App>) -> Router {
         })
         .merge(api)
         .merge(control)
-        .merge(logs)
+        .merge(files)
         .merge(uploads)
+        .layer(middleware::from_fn_with_state(proxies, peer::recognise))
 }
 
 /// Status and text.

@@ -5,12 +5,14 @@
 //! role read from anywhere but the key's row.
 
 mod keys;
+mod limits;
 mod principal;
 mod role;
 mod scope;
 mod tokens;
 
 pub use keys::{IssuedKey, NewKey, create_key, exchange, issue_key, revoke_key};
+pub use limits::{Asker, Limits, TooMany};
 pub use principal::{Forbidden, Principal};
 pub use role::Role;
 pub use scope::Scope;

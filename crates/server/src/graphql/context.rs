@@ -3,6 +3,7 @@
 //! Takes the request's context, gives the caller or the one word that clients look for. Errors become
 //! messages here and nowhere else: texts for people pass, all others go to the log under a reference.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::{Context, Error};
@@ -16,6 +17,10 @@ use crate::store::{StorageFault, StoreError};
 
 /// What clients look for when a token is missing, wrong or expired.
 const UNAUTHORIZED: &str = "unauthorized";
+
+/// The address that a request comes from, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
 
 /// An entry for a run's metadata, from the request's header.
 #[derive(Clone, Debug, Default)]

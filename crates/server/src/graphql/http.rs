@@ -1,49 +1,124 @@
 //! The HTTP side of the API.
 //!
 //! Takes a POST with one operation, gives status 200 with data or errors: clients of this API take any other
-//! status for a broken server. Never: batches, uploads, GET.
+//! status for a broken server. Never: batches, uploads, GET, or a request that takes for ever.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_graphql::{Request, Response, ServerError};
-use axum::Json;
+use async_graphql::{PathSegment, Request, Response, ServerError};
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
 
 use super::ApiSchema;
-use super::context::RunMetadata;
+use super::bounds::Changes;
+use super::context::{ClientAddress, RunMetadata};
 use crate::app::App;
-use crate::auth::bearer_token;
+use crate::auth::{Asker, bearer_token};
 use crate::domain::{METADATA_HEADER, MetadataEntry, MetadataError};
 use crate::error::chain;
 use crate::operations::Caller;
+use crate::store::audit::{self, Origin};
+use crate::workers::PeerAddr;
+
+/// A mounted file arrives in base64 inside a request.
+pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// The longest that an operation may take. Clients wait for as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The connection, as far as it is known.
+type Sender = Option<Extension<ConnectInfo<PeerAddr>>>;
 
 /// Answers one operation.
 pub async fn answer(
     State((app, schema)): State<(Arc<App>, ApiSchema)>,
+    sender: Sender,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Json<Response> {
-    let request: Request = match serde_json::from_slice(&body) {
-        Ok(request) => request,
-        Err(error) => {
-            return refuse(format!(
-                "the request is not a GraphQL operation in JSON: {error}"
-            ));
-        }
-    };
-    let metadata = match metadata(&headers) {
-        Ok(metadata) => metadata,
-        Err(error) => return refuse(error.to_string()),
-    };
-    let mut request = request.data(metadata);
-    match bearer(&app, &headers).await {
-        Ok(Some(caller)) => request = request.data(caller),
-        Ok(None) => {}
+    let address = sender.map(|Extension(ConnectInfo(PeerAddr(peer)))| peer.ip());
+    let caller = match bearer(&app, &headers).await {
+        Ok(caller) => caller,
         Err(message) => return refuse(message),
+    };
+    let asker = match &caller {
+        Some(caller) => Asker::Key(caller.principal().id().to_owned()),
+        None => Asker::at(address),
+    };
+    if let Err(error) = app.limits.request(&asker) {
+        return refuse(error.to_string());
     }
-    Json(schema.execute(request).await)
+    match parse(&headers, body) {
+        Ok(request) => execute(&app, &schema, request, caller, address).await,
+        Err(message) => refuse(message),
+    }
+}
+
+fn parse(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Request, String> {
+    let body = body.map_err(|rejection| match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("the request is larger than {} MiB", BODY_LIMIT >> 20)
+        }
+        _ => "the request's body could not be read".to_owned(),
+    })?;
+    let request: Request = serde_json::from_slice(&body)
+        .map_err(|error| format!("the request is not a GraphQL operation in JSON: {error}"))?;
+    let metadata = metadata(headers).map_err(|error| error.to_string())?;
+    Ok(request.data(metadata))
+}
+
+async fn execute(
+    app: &Arc<App>,
+    schema: &ApiSchema,
+    request: Request,
+    caller: Option<Caller>,
+    address: Option<IpAddr>,
+) -> Json<Response> {
+    let changes = Changes::default();
+    let mut request = request.data(changes.clone()).data(ClientAddress(address));
+    let key = caller.as_ref().map(|who| who.principal().id().to_owned());
+    if let Some(caller) = &caller {
+        request = request.data(caller.clone());
+    }
+    let origin = Origin { address, key };
+    let answer = audit::within(origin, async {
+        let done = tokio::time::timeout(PATIENCE, schema.execute(request)).await;
+        if let (Ok(response), Some(caller), true) = (&done, &caller, changes.any()) {
+            remember_refusals(app, caller, response).await;
+        }
+        done
+    });
+    match answer.await {
+        Ok(response) => Json(response),
+        Err(_) => refuse(format!(
+            "the operation took longer than {} s: look whether it was done before you try again",
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+/// Refused changes stand in the audit trail too.
+async fn remember_refusals(app: &App, caller: &Caller, response: &Response) {
+    for error in &response.errors {
+        let Some(PathSegment::Field(operation)) = error.path.first() else {
+            continue;
+        };
+        let actor = caller.principal().actor();
+        let written = async {
+            let mut tx = app.store.begin().await?;
+            audit::record_refusal(&app.store, &mut tx, &actor, operation, &error.message).await?;
+            app.store.commit(tx).await
+        };
+        if let Err(error) = written.await {
+            tracing::error!(error = chain(&error), "could not write the audit trail");
+        }
+    }
 }
 
 fn refuse(message: impl Into<String>) -> Json<Response> {

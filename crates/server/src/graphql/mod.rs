@@ -5,6 +5,8 @@
 
 mod api_key;
 mod changes;
+mod audit;
+mod bounds;
 mod commit;
 mod context;
 mod contexts;
@@ -16,13 +18,13 @@ mod mutation;
 mod policy;
 mod pool;
 mod query;
+mod registry;
 mod review;
 mod run;
 mod schedulable;
 mod search;
 mod space;
 mod stack;
-mod unused;
 mod vendor;
 
 use std::sync::Arc;
@@ -39,8 +41,9 @@ pub type ApiSchema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 /// Levels that an operation may nest. The deepest of the known clients, introspection, has 13.
 const MAX_DEPTH: usize = 20;
 
-/// Fields that an operation may select. The widest of the known clients has some 120.
-const MAX_FIELDS: usize = 2000;
+/// Fields that an operation may cost; those of a list count for each entry that it may have. The most costly of the
+/// known clients, a page of fifty stacks, has some 3500.
+const MAX_COST: usize = 50_000;
 
 /// Levels that a document may nest while it is parsed.
 const MAX_PARSE_DEPTH: usize = 32;
@@ -48,7 +51,8 @@ const MAX_PARSE_DEPTH: usize = 32;
 fn builder() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
     async_graphql::Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_FIELDS)
+        .limit_complexity(MAX_COST)
+        .extension(bounds::Bounds)
         .limit_recursive_depth(MAX_PARSE_DEPTH)
 }
 

@@ -251,6 +251,7 @@ impl Run {
     }
 
     /// Newest first.
+    #[graphql(complexity = "10 * child_complexity")]
     async fn history(&self, ctx: &Context<'_>) -> Result<Vec<RunStateTransition>, Error> {
         let mut conn = look(ctx)?.read().await?;
         let rows = runs::history(&mut conn, self.0.run.id).await?;

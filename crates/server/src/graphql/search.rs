@@ -52,6 +52,25 @@ pub(super) struct PageInfo {
     has_previous_page: bool,
 }
 
+impl PageInfo {
+    pub(super) fn new(end_cursor: String, has_next_page: bool, has_previous_page: bool) -> Self {
+        Self {
+            end_cursor,
+            has_next_page,
+            has_previous_page,
+        }
+    }
+
+    /// Of a list without entries.
+    pub(super) fn empty() -> Self {
+        Self {
+            end_cursor: String::new(),
+            has_next_page: false,
+            has_previous_page: false,
+        }
+    }
+}
+
 /// A page of stacks.
 #[derive(SimpleObject)]
 pub(super) struct SearchStacksOutput {
@@ -103,6 +122,11 @@ impl SearchInput {
         }
         self
     }
+
+    /// How many entries a page may have.
+    pub(super) fn page_size(&self) -> usize {
+        page_size(self.first)
+    }
 }
 
 /// A search of a short list, all of which is at hand.
@@ -116,6 +140,21 @@ pub(super) struct Wish {
 impl SearchInput {
     /// The search, if it names no field but these, and no order but, newest first, the one of `newest`.
     pub(super) fn wish(self, known: &[&str], newest: Option<&str>) -> Result<Wish, OperationError> {
+        let search = self.search(known, newest)?;
+        Ok(Wish {
+            first: search.first,
+            after: search.after,
+            text: search.text.unwrap_or_default().to_lowercase(),
+            filters: search.filters,
+        })
+    }
+
+    /// The same, for a list that is read piece by piece.
+    pub(super) fn search(
+        self,
+        known: &[&str],
+        newest: Option<&str>,
+    ) -> Result<Search, OperationError> {
         if let Some(order) = &self.order_by {
             let given = newest.is_some_and(|field| field == order.field)
                 && order.direction == OrderDirection::Desc;
@@ -131,10 +170,10 @@ impl SearchInput {
             }
             filters.push(predicate.filter());
         }
-        Ok(Wish {
+        Ok(Search {
             first: page_size(self.first),
             after: self.after.filter(|after| !after.is_empty()),
-            text: self.full_text_search.unwrap_or_default().to_lowercase(),
+            text: self.full_text_search,
             filters,
         })
     }

@@ -10,9 +10,10 @@ use super::contexts::{self, RuntimeConfigElement, StackContextAttachment};
 use super::enums::{ConfigType, StackState, VCSProvider};
 use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
+use super::registry::dependencies::StackDependency;
+use super::registry::modules::ModuleVersion;
 use super::run::Run;
 use super::space::Space;
-use super::unused::{ModuleVersion, StackDependency};
 use super::vendor::VendorConfig;
 use crate::auth::Role;
 use crate::clock::UnixMillis;
@@ -355,11 +356,13 @@ impl Stack {
     }
 
     /// The stack's runs, newest first, older than `before`.
+    #[graphql(complexity = "50 * child_complexity")]
     async fn runs(&self, ctx: &Context<'_>, before: Option<ID>) -> Result<Vec<Run>, Error> {
         self.page(ctx, Listing::All, before).await
     }
 
     /// The same, previews only.
+    #[graphql(complexity = "50 * child_complexity")]
     async fn proposed_runs(
         &self,
         ctx: &Context<'_>,
@@ -374,6 +377,7 @@ impl Stack {
     }
 
     /// The same, tasks only.
+    #[graphql(complexity = "50 * child_complexity")]
     async fn tasks(&self, ctx: &Context<'_>, before: Option<ID>) -> Result<Vec<Run>, Error> {
         self.page(ctx, Listing::Only(gantry_protocol::RunType::Task), before)
             .await

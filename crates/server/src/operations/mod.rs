@@ -7,6 +7,7 @@
 
 mod commits;
 mod changes;
+mod audit;
 mod config;
 mod contexts;
 mod document;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::auth::{Forbidden, Principal, Role};
 
+pub use audit::{AuditPage, id_at};
 pub use config::ConfigInput;
 pub use contexts::{AttachedStack, ContextChange, NewContext};
 pub use document::RunWish;

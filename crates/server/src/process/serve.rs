@@ -76,6 +76,8 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         account_name: args.account_name.clone(),
         base_url: args.base_url(address),
         source_file_prefixes: args.source_file_prefixes.clone(),
+        api_rate: args.api_rate,
+        trusted_proxies: args.trusted_proxies.clone(),
         policy_program: args.policy_program.clone(),
         git_environment: environment_for_git(),
     };

@@ -33,6 +33,8 @@ pub mod stacks;
 pub mod tfstate;
 
 #[cfg(test)]
+mod indexes;
+#[cfg(test)]
 pub(crate) mod testing;
 
 use std::path::Path;

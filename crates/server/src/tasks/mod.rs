@@ -78,7 +78,10 @@ pub fn start(app: &Arc<App>) -> Vec<Loop> {
     let shared = Arc::clone(app);
     let upkeep = Loop::start("database upkeep", UPKEEP, app.stopping.clone(), move || {
         let app = Arc::clone(&shared);
-        async move { app.store.upkeep().await }
+        async move {
+            app.limits.forget();
+            app.store.upkeep().await
+        }
     });
     let control = Arc::clone(&app.control);
     let spent = Loop::start(

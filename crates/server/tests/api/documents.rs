@@ -102,7 +102,7 @@ async fn who_may_not_trigger_gets_no_document_and_bad_wishes_are_refused() {
             "expected a command",
         ),
         (
-            json!({ "stack": "net", "runType": "DESTROY" }),
+            json!({ "stack": "net", "runType": "TESTING" }),
             "not supported",
         ),
     ] {

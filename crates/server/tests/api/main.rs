@@ -6,12 +6,15 @@
 )]
 
 mod approval;
+mod audit;
 mod contexts;
 mod concurrency;
 mod chosen;
 mod documents;
 mod joined;
+mod limits;
 mod logins;
+mod matrix;
 mod metadata;
 mod policies;
 mod pools;

@@ -7,13 +7,17 @@ mod access;
 mod chosen;
 mod policies;
 mod pools;
-mod previews;
+pub(super) mod previews;
 mod runs;
 mod session;
 mod stacks;
 mod standing;
 
 use async_graphql::MergedObject;
+
+use super::registry::blueprints::BlueprintMutation;
+use super::registry::modules::ModuleMutation;
+use super::registry::providers::ProviderMutation;
 
 /// Every change.
 #[derive(MergedObject, Default)]
@@ -28,4 +32,7 @@ pub struct Mutation(
     previews::PreviewMutation,
     chosen::ChosenMutation,
     standing::StandingMutation,
+    ModuleMutation,
+    BlueprintMutation,
+    ProviderMutation,
 );

@@ -4,7 +4,8 @@ use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use gantry_protocol::Secret;
 
 use crate::auth::exchange;
-use crate::graphql::context::{app, unauthorized};
+use crate::clock::UnixMillis;
+use crate::graphql::context::{ClientAddress, app, unauthorized};
 
 #[derive(Default)]
 pub(super) struct SessionMutation;
@@ -27,9 +28,19 @@ impl SessionMutation {
         secret: String,
     ) -> Result<Option<SessionUser>, Error> {
         let app = app(ctx);
-        let found = exchange(&app.store, &app.tokens, &id, &Secret::new(secret)).await?;
-        let Some((principal, session)) = found else {
-            tracing::warn!(key = %*id, "an API key was refused");
+        let secret = Secret::new(secret);
+        let address = ctx
+            .data_opt::<ClientAddress>()
+            .copied()
+            .unwrap_or_default()
+            .0;
+        app.limits
+            .may_guess(&id, address, UnixMillis::now())
+            .map_err(|error| Error::new(error.to_string()))?;
+        let Some((principal, session)) = exchange(&app.store, &app.tokens, &id, &secret).await?
+        else {
+            app.limits.guessed(&id, address, UnixMillis::now());
+            tracing::warn!(key = %*id, ?address, "an API key was refused");
             return Err(unauthorized());
         };
         tracing::debug!(

@@ -5,7 +5,9 @@
 use async_graphql::{Context, Error, ID, Object};
 
 use crate::graphql::api_key::ApiKey;
+use crate::graphql::audit::{self, SearchAuditTrailEntriesOutput};
 use crate::graphql::context::{caller, govern};
+use crate::graphql::search::SearchInput;
 use crate::graphql::space::Space;
 
 #[derive(Default)]
@@ -25,6 +27,15 @@ impl AccessQuery {
         let caller = caller(ctx)?;
         let found = caller.look().space(&id).await?;
         Ok(found.map(|space| Space::seen_by(space, caller.principal())))
+    }
+
+    /// Who did what, newest first; for admins.
+    async fn search_audit_trail_entries(
+        &self,
+        ctx: &Context<'_>,
+        input: SearchInput,
+    ) -> Result<SearchAuditTrailEntriesOutput, Error> {
+        audit::search(ctx, input).await
     }
 
     async fn api_keys(&self, ctx: &Context<'_>) -> Result<Vec<ApiKey>, Error> {

@@ -6,6 +6,7 @@ mod contexts;
 mod access;
 mod policies;
 mod pools;
+mod registry;
 mod session;
 mod stacks;
 
@@ -20,4 +21,5 @@ pub struct Query(
     contexts::ContextQuery,
     pools::PoolQuery,
     access::AccessQuery,
+    registry::RegistryQuery,
 );

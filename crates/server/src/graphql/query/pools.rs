@@ -19,6 +19,7 @@ impl PoolQuery {
         Ok(PublicWorkerPool)
     }
 
+    #[graphql(complexity = "10 * child_complexity")]
     async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {
         let pools = look(ctx)?.pools().await?;
         Ok(pools.into_iter().map(WorkerPool::listed).collect())

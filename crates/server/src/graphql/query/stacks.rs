@@ -67,6 +67,8 @@ impl StackQuery {
         Ok(Some(stack.map(Stack).ok_or_else(missing)?))
     }
 
+    /// Costs as many times its fields as the page may have entries.
+    #[graphql(complexity = "input.page_size() * child_complexity")]
     async fn search_stacks(
         &self,
         ctx: &Context<'_>,
