@@ -1,7 +1,7 @@
 //! The routes of the server.
 //!
 //! Takes the shared parts, gives one router. Never: a route that needs no proof of who asks, but the API's
-//! own exchange, the launchers' enrolment and the two health checks.
+//! own exchange, the launchers' enrolment, the proven messages of code hosts and the two health checks.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::app::{App, fault_text};
 use crate::error::chain;
-use crate::{download, graphql, peer, uploads, workers};
+use crate::{commits, download, graphql, peer, uploads, workers};
 
 /// How long an answer about readiness is good for.
 const FRESH: Duration = Duration::from_secs(1);
@@ -29,6 +29,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state((Arc::clone(&app), schema));
     let control = workers::router(Arc::clone(&app.control));
     let files = download::router(Arc::clone(&app));
+    let hooks = commits::router(Arc::clone(&app));
     let uploads = uploads::router(Arc::clone(&app));
     let proxies = Arc::clone(&app.trusted_proxies);
     Router::new()
@@ -41,6 +42,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(api)
         .merge(control)
         .merge(files)
+        .merge(hooks)
         .merge(uploads)
         .layer(middleware::from_fn_with_state(proxies, peer::recognise))
 }

@@ -5,13 +5,14 @@
 
 use gantry_protocol::control::envelope::EnvelopeError;
 use gantry_protocol::payload::{
-    CommitFacts, PackedWorkspace, RunPayload, Source, StackFacts, Stage,
+    CommitFacts, GitCredentials, PackedWorkspace, RunPayload, Source, StackFacts, Stage,
 };
 use gantry_protocol::{PoolId, RunId, Secret, StackId};
 
 use super::environment::Surroundings;
 use crate::clock::UnixMillis;
 use crate::domain::{Approval, ContextId, TaskInit};
+use crate::logins::{self, LoginError};
 use crate::store::commit::Commit;
 use crate::store::runs::RunRecord;
 use crate::store::stacks::{self, Stack};
@@ -40,6 +41,14 @@ pub enum PayloadError {
         name: String,
         /// Why.
         source: VaultError,
+    },
+    /// The login for its repository can't be had.
+    #[error("run {run} has no login for its repository")]
+    Login {
+        /// The run.
+        run: RunId,
+        /// Why.
+        source: LoginError,
     },
     /// The stack's salt does not open, or can't be sealed.
     #[error("the salt of stack `{stack}` can't be sealed or opened")]
@@ -112,10 +121,17 @@ pub(super) async fn build(
         Ok(around) => around,
         Err(error) => return Ok(Err(error)),
     };
+    let settings = &record.settings;
+    let login = match logins::find(conn, vault, &settings.url, &settings.space).await {
+        Ok(login) => login,
+        Err(LoginError::Store(error)) => return Err(error),
+        Err(source) => return Ok(Err(PayloadError::Login { run, source })),
+    };
     let resolved = Resolved {
         stack,
         workspace,
         around,
+        login,
         salt,
     };
     Ok(Ok(assemble(record, handing, resolved)))
@@ -126,6 +142,7 @@ struct Resolved {
     stack: Stack,
     workspace: Option<PackedWorkspace>,
     around: Surroundings,
+    login: Option<GitCredentials>,
     salt: Secret,
 }
 
@@ -153,7 +170,7 @@ fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> Run
             branch: record.commit.branch.clone(),
             commit: record.commit.hash.clone(),
             project_root: settings.project_root.clone(),
-            credentials: None,
+            credentials: resolved.login,
             archive: settings.archive,
         },
         commit: commit_facts(&record.commit),

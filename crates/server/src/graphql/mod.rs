@@ -14,6 +14,7 @@ mod document;
 mod enums;
 pub mod http;
 mod inputs;
+mod integrations;
 mod mutation;
 mod policy;
 mod pool;

@@ -8,8 +8,9 @@ use gantry_protocol::{PoolId, RunId, StackId};
 use super::OperationError;
 use crate::auth::{Principal, Scope};
 use crate::domain::stack::ROOT_SPACE;
-use crate::domain::{ContextId, PolicyId};
+use crate::domain::{ContextId, IntegrationId, PolicyId};
 use crate::store::contexts::{self, Context};
+use crate::store::integrations::{self, Integration};
 use crate::store::policies::{self, Policy};
 use crate::store::pools::{self, Pool};
 use crate::store::runs::{self, RunRecord};
@@ -151,6 +152,30 @@ pub(super) async fn context(
     let id: ContextId = id.parse()?;
     let found = find_context(conn, who, id.as_str()).await?;
     Ok(found.ok_or_else(|| missing("context", &id))?)
+}
+
+/// The integration of this slug; nothing for a text that is no slug either.
+pub(super) async fn find_integration(
+    conn: &mut Conn,
+    who: &Principal,
+    id: &str,
+) -> Result<Option<Integration>, StoreError> {
+    let Ok(id) = id.parse::<IntegrationId>() else {
+        return Ok(None);
+    };
+    let found = integrations::find(conn, &id).await?;
+    Ok(found.filter(|one| who.sees(&one.space)))
+}
+
+/// The integration of this slug.
+pub(super) async fn integration(
+    conn: &mut Conn,
+    who: &Principal,
+    id: &str,
+) -> Result<Integration, OperationError> {
+    let id: IntegrationId = id.parse()?;
+    let found = find_integration(conn, who, id.as_str()).await?;
+    Ok(found.ok_or_else(|| missing("VCS integration", &id))?)
 }
 
 /// The space of this id.

@@ -8,7 +8,8 @@ use gantry_protocol::{RunId, RunState, StackId};
 use crate::auth::Forbidden;
 use crate::dispatch::PayloadError;
 use crate::domain::stack::NoSlug;
-use crate::domain::{NoContextId, NoPolicyId};
+use crate::domain::{NoContextId, NoIntegrationId, NoPolicyId};
+use crate::logins::LoginError;
 use crate::logstore::LogError;
 use crate::pki::PkiError;
 use crate::plans::PlanKeeperError;
@@ -43,6 +44,12 @@ pub enum OperationError {
     /// The commit can't be found.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// A text is not an integration's id.
+    #[error(transparent)]
+    IntegrationId(#[from] NoIntegrationId),
+    /// The login for a repository can't be had.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// Settings in the repository, or those that were given, are wrong.
     #[error(transparent)]
     RuntimeConfig(#[from] RuntimeConfigError),
@@ -293,10 +300,12 @@ impl OperationError {
             Self::Pki(error) => matches!(error, PkiError::Request(_)),
             Self::Logs(error) => matches!(error, LogError::Token { .. }),
             Self::Payload(error) => matches!(error, PayloadError::Workspace { .. }),
+            Self::Login(error) => matches!(error, LoginError::Url(_)),
             Self::Vault(_) | Self::State(_) | Self::Plan(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)
             | Self::RuntimeConfig(_)
+            | Self::IntegrationId(_)
             | Self::Id(_)
             | Self::Slug(_)
             | Self::NoPool { .. }

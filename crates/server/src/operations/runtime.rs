@@ -3,17 +3,28 @@
 //! Takes a stack and a commit, asks the code host, gives settings that are fixed from here on. Never: a file
 //! that could not be read taken for one that is not there, or a commit believed to be on a branch.
 
+use std::collections::BTreeMap;
+
 use super::{Operate, OperationError};
+use crate::domain::stack::StateKeeper;
 use crate::error::chain;
+use crate::logins;
 use crate::runtime_config::{
     self, Applied, IGNORE_LABEL, PATH, Settings, Trust, parse_file, parse_given,
 };
 use crate::store::commit::Commit;
 use crate::store::runs::{NewRun, RunSettings};
 use crate::store::stacks::Stack;
-use crate::vcs_probe::{Found, Sources};
+use crate::vcs_probe::{Found, SourceUrl, Sources};
 
 impl Operate {
+    /// The stack's repository as git reaches it.
+    pub(super) async fn source(&self, stack: &Stack) -> Result<SourceUrl, OperationError> {
+        let (app, settings) = (&self.app, &stack.settings);
+        let place = (settings.code.url.as_str(), settings.space.as_str());
+        Ok(logins::source(&app.store, &app.vault, &app.sources, place).await?)
+    }
+
     /// A new run with the settings that it will have.
     pub(super) async fn settled(
         &self,
@@ -21,8 +32,9 @@ impl Operate {
         new: NewRun,
         given: Option<&str>,
     ) -> Result<NewRun, OperationError> {
+        let url = self.source(stack).await?;
         let settings = (new.settings, new.commit.clone());
-        let applied = resolve(&self.app.sources, stack, settings, given).await?;
+        let applied = resolve(&self.app.sources, &url, stack, settings, given).await?;
         Ok(NewRun {
             settings: applied.settings,
             note: applied.note,
@@ -34,6 +46,7 @@ impl Operate {
 /// The settings of a run of `stack` at a commit.
 pub(crate) async fn resolve(
     sources: &Sources,
+    url: &SourceUrl,
     stack: &Stack,
     (settings, commit): (RunSettings, Commit),
     given: Option<&str>,
@@ -43,8 +56,7 @@ pub(crate) async fn resolve(
     let (mut file, mut unread) = (Settings::default(), None);
     let labels = &stack.settings.labels;
     if !labels.iter().any(|label| label == IGNORE_LABEL) {
-        let url = sources.check(&stack.settings.code.url)?;
-        match sources.file(&url, &commit.hash, PATH).await? {
+        match sources.file(url, &commit.hash, PATH).await? {
             Found::Text(text) => file = parse_file(&text, slug)?,
             Found::Nothing => {}
             Found::NoCommit => {
@@ -55,7 +67,7 @@ pub(crate) async fn resolve(
             }
         }
     }
-    let trust = trust(sources, stack, &file, &commit).await?;
+    let trust = trust(sources, url, stack, (&file, &commit)).await?;
     let vendor = &stack.settings.vendor;
     let applied = runtime_config::apply(settings, vendor, (file, trust), given.unwrap_or_default());
     let notes: Vec<String> = unread.into_iter().chain(applied.note).collect();
@@ -67,9 +79,9 @@ pub(crate) async fn resolve(
 
 async fn trust(
     sources: &Sources,
+    url: &SourceUrl,
     stack: &Stack,
-    file: &Settings,
-    commit: &Commit,
+    (file, commit): (&Settings, &Commit),
 ) -> Result<Trust, OperationError> {
     let of = |on_branch| Trust::of(&stack.settings.labels, on_branch);
     // Only a file that could do harm is worth a look at the branch's history.
@@ -77,17 +89,35 @@ async fn trust(
         return Ok(of(true));
     }
     let code = &stack.settings.code;
-    let url = sources.check(&code.url)?;
     // Mostly it is the head, which costs less to find out than the history.
-    if sources.branch_head(&url, &code.branch).await? == commit.hash {
+    if sources.branch_head(url, &code.branch).await? == commit.hash {
         return Ok(Trust::Whole);
     }
-    match sources.is_on_branch(&url, &code.branch, &commit.hash).await {
+    match sources.is_on_branch(url, &code.branch, &commit.hash).await {
         Ok(on_branch) => Ok(of(on_branch)),
         Err(error) => {
             let stack = &stack.id;
             tracing::warn!(%stack, commit = commit.hash, error = chain(&error), "a commit is not known to be on the stack's branch");
             Ok(of(false))
         }
+    }
+}
+
+/// A stack's settings as its new runs begin with them.
+pub(crate) fn settings_of(stack: &Stack) -> RunSettings {
+    let settings = &stack.settings;
+    RunSettings {
+        space: settings.space.clone(),
+        labels: settings.labels.clone(),
+        url: settings.code.url.clone(),
+        repository: settings.code.full_name(),
+        stack_branch: settings.code.branch.clone(),
+        project_root: settings.code.project_root.clone(),
+        runner_image: settings.runner_image.clone(),
+        tool: settings.vendor.tool(),
+        hooks: settings.hooks.clone(),
+        managed_state: stack.state_keeper == StateKeeper::Server,
+        archive: None,
+        environment: BTreeMap::new(),
     }
 }

@@ -3,20 +3,19 @@
 //! Takes a stack and a wish, gives a queued run whose commit and settings are fixed. Never: a run of a commit
 //! that nobody named and no branch points at.
 
-use std::collections::BTreeMap;
-
 use gantry_policy::PolicyKind;
 use gantry_protocol::{RunId, RunType};
 
+use super::runtime::settings_of;
 use super::{Operate, OperationError, door};
 use crate::clock::UnixMillis;
-use crate::domain::stack::{Availability, StateKeeper};
+use crate::domain::stack::Availability;
 use crate::domain::{Cause, Gate, MetadataEntry, Run, TaskInit};
 use crate::error::chain;
 use crate::store::commit::{Choice, Commit};
 use crate::store::local_workspaces;
 use crate::store::policies;
-use crate::store::runs::{self, NewRun, RunRecord, RunSettings};
+use crate::store::runs::{self, NewRun, RunRecord};
 use crate::store::stacks::{self, Stack};
 use crate::vcs_probe::is_full_hash;
 
@@ -150,7 +149,7 @@ impl Operate {
 
     pub(super) async fn branch_head(&self, stack: &Stack) -> Result<Commit, OperationError> {
         let code = &stack.settings.code;
-        let url = self.app.sources.check(&code.url)?;
+        let url = self.source(stack).await?;
         let hash = self.app.sources.branch_head(&url, &code.branch).await?;
         Ok(Commit {
             hash,
@@ -175,8 +174,11 @@ impl Operate {
             };
         }
         let sources = &self.app.sources;
-        let details = match sources.check(&stack.settings.code.url) {
-            Ok(url) => sources.details(&url, &commit.hash).await,
+        let details = match self.source(stack).await {
+            Ok(url) => sources
+                .details(&url, &commit.hash)
+                .await
+                .map_err(Into::into),
             Err(error) => Err(error),
         };
         match details {
@@ -293,7 +295,7 @@ pub(super) enum Beside {
 }
 
 /// Refuses if the stack takes no new runs.
-pub(super) fn check_open(stack: &Stack) -> Result<(), OperationError> {
+pub(crate) fn check_open(stack: &Stack) -> Result<(), OperationError> {
     let stack_id = stack.id.to_string();
     match (stack.availability, stack.deleted_by) {
         (_, Some(run)) => Err(OperationError::Deleting {
@@ -316,22 +318,4 @@ pub(super) fn named_commit(stack: &Stack, hash: &str) -> Result<Commit, Operatio
         branch,
         ..Commit::default()
     })
-}
-
-fn settings_of(stack: &Stack) -> RunSettings {
-    let settings = &stack.settings;
-    RunSettings {
-        space: settings.space.clone(),
-        labels: settings.labels.clone(),
-        url: settings.code.url.clone(),
-        repository: settings.code.full_name(),
-        stack_branch: settings.code.branch.clone(),
-        project_root: settings.code.project_root.clone(),
-        runner_image: settings.runner_image.clone(),
-        tool: settings.vendor.tool(),
-        hooks: settings.hooks.clone(),
-        managed_state: stack.state_keeper == StateKeeper::Server,
-        archive: None,
-        environment: BTreeMap::new(),
-    }
 }

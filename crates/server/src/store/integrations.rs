@@ -7,9 +7,6 @@ use super::{Conn, StoreError, spaces};
 use crate::clock::UnixMillis;
 use crate::domain::{CodeHost, IntegrationId, is_below};
 
-/// Spaces nest no deeper than this; a loop of parents ends here.
-const SPACES_DEPTH: usize = 64;
-
 /// How a code host is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Integration {
@@ -191,23 +188,11 @@ pub async fn serving(
     let mut fitting: Vec<Integration> = list(conn).await?;
     fitting.retain(|one| is_below(url, &one.url_prefix));
     fitting.sort_by_key(|one| std::cmp::Reverse(one.url_prefix.len()));
+    let lineage = spaces::lineage(conn, space).await?;
     for one in fitting {
-        if serves(conn, &one, space).await? {
+        if lineage.contains(&one.space) {
             return Ok(Some(one));
         }
     }
     Ok(None)
-}
-
-/// Whether an integration may be used for things of this space.
-async fn serves(conn: &mut Conn, one: &Integration, space: &str) -> Result<bool, StoreError> {
-    let mut at = Some(space.to_owned());
-    for _ in 0..SPACES_DEPTH {
-        match at {
-            Some(id) if id == one.space => return Ok(true),
-            Some(id) => at = spaces::find(conn, &id).await?.and_then(|s| s.parent_id),
-            None => return Ok(false),
-        }
-    }
-    Ok(false)
 }

@@ -174,6 +174,21 @@ pub async fn tell(
     Ok(done.rows_affected() > 0)
 }
 
+/// The commit of a branch that a stack was told of last.
+pub async fn told(
+    conn: &mut Conn,
+    stack: &StackId,
+    branch: &str,
+) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT hash FROM branch_pushes WHERE stack_id = $1 AND branch = $2";
+    let row: Option<(String,)> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .bind(branch)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|(hash,)| hash))
+}
+
 /// Forgets a branch that is gone.
 pub async fn untell(conn: &mut Conn, stack: &StackId, branch: &str) -> Result<(), StoreError> {
     let sql = "DELETE FROM branch_pushes WHERE stack_id = $1 AND branch = $2";

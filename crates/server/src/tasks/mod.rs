@@ -13,10 +13,19 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::clock::UnixMillis;
+use crate::commits;
 use crate::error::chain;
+use crate::store::pushes;
 
 /// How often the database folds its log back into the main file.
 const UPKEEP: Duration = Duration::from_secs(300);
+
+/// How often work is looked for whose time may have come.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long is known that a push was told of, in milliseconds: a host sends nothing again after that.
+const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// A running loop.
 #[derive(Debug)]
@@ -62,6 +71,21 @@ impl Loop {
         self.now.notify_one();
     }
 
+    /// Does the work after every change of the database as well.
+    fn wake_on_changes(&self, app: &App) {
+        let (now, stopping) = (Arc::clone(&self.now), app.stopping.clone());
+        let mut changes = app.store.changes();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = stopping.cancelled() => return,
+                }
+                now.notify_one();
+            }
+        });
+    }
+
     /// Waits until the loop has ended, which it does when the server stops.
     pub async fn ended(self) {
         if self.task.await.is_err() {
@@ -93,7 +117,38 @@ pub fn start(app: &Arc<App>) -> Vec<Loop> {
             async move { control.upkeep().await }
         },
     );
-    vec![upkeep, spent]
+    let shared = Arc::clone(app);
+    let pushes = Loop::start("pushes", LOOK, app.stopping.clone(), move || {
+        commits::follow(Arc::clone(&shared))
+    });
+    pushes.wake_on_changes(app);
+    let shared = Arc::clone(app);
+    let polls = Loop::start(
+        "asking repositories",
+        LOOK,
+        app.stopping.clone(),
+        move || commits::poll(Arc::clone(&shared)),
+    );
+    vec![upkeep, spent, pushes, polls, forgotten(app)]
+}
+
+/// Forgets what is known of pushes for long.
+fn forgotten(app: &Arc<App>) -> Loop {
+    let shared = Arc::clone(app);
+    Loop::start(
+        "upkeep of pushes",
+        UPKEEP,
+        app.stopping.clone(),
+        move || {
+            let app = Arc::clone(&shared);
+            async move {
+                let before = UnixMillis::now().plus(-KEPT);
+                let mut tx = app.store.begin().await?;
+                pushes::forget(&mut tx, before).await?;
+                app.store.commit(tx).await
+            }
+        },
+    )
 }
 
 #[cfg(test)]

@@ -231,6 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn a_login_goes_over_https_to_its_own_url_only() {
+        let sources = sources(Path::new("/nonexistent"));
+        let login = GitCredentials {
+            username: "ann".to_owned(),
+            password: Secret::new("hunter2"),
+        };
+        let url = sources.check("https://git.example/acme/net.git").unwrap();
+        assert!(url.settings().is_empty());
+        let url = url.with_login(Some(login.clone()));
+        assert!(!format!("{url:?}").contains("hunter2"));
+        let settings = url.settings();
+        let value = |name: &str| {
+            let found = settings.iter().find(|(known, _)| *known == name);
+            found.unwrap().1.expose().to_owned()
+        };
+        assert_eq!(
+            value("GIT_CONFIG_KEY_0"),
+            "http.https://git.example/acme/net.git.extraHeader"
+        );
+        assert_eq!(
+            value("GIT_CONFIG_VALUE_0"),
+            "Authorization: Basic YW5uOmh1bnRlcjI="
+        );
+        let ssh = sources.check("git@git.example:acme/net.git").unwrap();
+        assert!(ssh.with_login(Some(login)).settings().is_empty());
+    }
+
+    #[test]
     fn branch_names() {
         for good in ["main", "feature/a-b", "v1.2", "ünï"] {
             assert!(check_branch(good).is_ok(), "{good}");

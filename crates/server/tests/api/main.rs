@@ -20,6 +20,7 @@ mod policies;
 mod pools;
 mod previews;
 mod process;
+mod pushes;
 mod runs;
 mod runtime;
 mod spaces;

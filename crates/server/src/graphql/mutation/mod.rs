@@ -3,6 +3,7 @@
 //! Each field takes the handle that its role gives and calls one method of it.
 
 mod contexts;
+mod integrations;
 mod access;
 mod chosen;
 mod policies;
@@ -28,6 +29,7 @@ pub struct Mutation(
     pools::PoolMutation,
     policies::PolicyMutation,
     contexts::ContextMutation,
+    integrations::IntegrationMutation,
     access::AccessMutation,
     previews::PreviewMutation,
     chosen::ChosenMutation,

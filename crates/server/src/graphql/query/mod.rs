@@ -3,6 +3,7 @@
 //! Everything but `viewer` answers `unauthorized` to a caller without a valid token.
 
 mod contexts;
+mod integrations;
 mod access;
 mod policies;
 mod pools;
@@ -19,6 +20,7 @@ pub struct Query(
     stacks::StackQuery,
     policies::PolicyQuery,
     contexts::ContextQuery,
+    integrations::IntegrationQuery,
     pools::PoolQuery,
     access::AccessQuery,
     registry::RegistryQuery,

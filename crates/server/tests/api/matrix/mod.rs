@@ -91,6 +91,12 @@ impl Scene {
             let made = admin.ok(text, json!({ "name": fresh, "space": at })).await;
             things.insert("context".to_owned(), id(&made["contextCreate"]));
         }
+        if wants("integration") {
+            let text = "mutation($name:String!$space:ID){vcsIntegrationCreate(input: {name: $name, space: $space, vendor: GITHUB, urlPrefix: \"https://git.example/\"}){integration{id}}}";
+            let made = admin.ok(text, json!({ "name": fresh, "space": at })).await;
+            let made = &made["vcsIntegrationCreate"]["integration"];
+            things.insert("integration".to_owned(), id(made));
+        }
         if wants("child") {
             let made = space(&self.world, &format!("{fresh}-child"), at).await;
             things.insert("child".to_owned(), id(&made));
@@ -241,7 +247,10 @@ async fn every_question_is_answered_by_role_and_space() {
     let scene = Scene::new().await;
     // Lists have something to hide.
     scene
-        .things("$stack $run $pool $policy $context $child", MARK)
+        .things(
+            "$stack $run $pool $policy $context $integration $child",
+            MARK,
+        )
         .await;
     for rule in QUERIES {
         scene.check("query", rule).await;

@@ -93,6 +93,13 @@ pub(super) const QUERIES: &[Rule] = &[
         "(input: {}){edges{node{id,name}}}",
         Done,
     ),
+    rule(
+        "vcsIntegration",
+        Reader,
+        "(id: $integration){id,name,pushes{branch}}",
+        Done,
+    ),
+    rule("vcsIntegrations", Reader, "{id,name}", Done),
     rule("space", Reader, "(id: $space){id,name}", Done),
     rule("spaces", Reader, "{id,name}", Done),
     rule(
@@ -285,6 +292,24 @@ pub(super) const MUTATIONS: &[Rule] = &[
         "contextConfigDelete",
         Writer,
         "(context: $context, id: \"A\"){id}",
+        Done,
+    ),
+    rule(
+        "vcsIntegrationCreate",
+        Admin,
+        "(input: {name: $fresh, space: $space, vendor: GIT, urlPrefix: \"https://git.example/\"}){integration{id}}",
+        Done,
+    ),
+    rule(
+        "vcsIntegrationUpdate",
+        Admin,
+        "(id: $integration, name: $fresh){id}",
+        Done,
+    ),
+    rule(
+        "vcsIntegrationDelete",
+        Admin,
+        "(id: $integration){id}",
         Done,
     ),
     rule(
