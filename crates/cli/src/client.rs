@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use gantry_net::{ClientError, ClientOptions};
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,12 +14,14 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
-use crate::model::Session;
+use crate::model::{Session, UploadPlace};
 use crate::ops::{self, Op};
 use crate::profile::Login;
 
 /// Longest time for one request.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time for sending files.
+const UPLOAD: Duration = Duration::from_secs(30 * 60);
 /// How long a query is tried again while the server can't be reached.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// A session is renewed when it has less than this left, in seconds.
@@ -198,6 +201,36 @@ impl Api {
                 done => return done,
             }
         }
+    }
+
+    /// Sends an archive to where the server said, once. Whoever knows the address may: no login goes with it.
+    pub async fn upload(
+        &self,
+        place: &UploadPlace,
+        archive: std::fs::File,
+        length: u64,
+    ) -> Result<(), ApiError> {
+        let body = reqwest::Body::from(tokio::fs::File::from_std(archive));
+        let mut request = self.http.put(&place.upload_url).timeout(UPLOAD).body(body);
+        request = request.header(CONTENT_LENGTH, length);
+        for header in &place.upload_headers.entries {
+            request = request.header(&header.key, &header.value);
+        }
+        let unreachable = |source: reqwest::Error| ApiError::Unreachable {
+            server: self.server.clone(),
+            source: source.without_url(),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status == StatusCode::OK || status == StatusCode::CREATED {
+            return Ok(());
+        }
+        let text = response.text().await.map_err(unreachable)?;
+        Err(ApiError::Status {
+            server: self.server.clone(),
+            status,
+            text: text.trim().chars().take(SHOWN).collect(),
+        })
     }
 
     /// The session's token; a new session when there is none or it ends soon.

@@ -16,6 +16,7 @@ mod dev;
 mod env;
 mod exit;
 mod files;
+mod files_to_send;
 mod model;
 mod ops;
 mod printer;

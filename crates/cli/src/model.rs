@@ -66,6 +66,21 @@ data! {
     RunReview { run_review: OnlyId }
     RunRetry { run_retry: NewRun }
     RunStop { run_stop: NewRun }
+    UploadLocalWorkspace { upload_local_workspace: UploadPlace }
+    RunProposeLocalWorkspace { run_propose_local_workspace: NewRun }
+    RunPromote { run_promote: NewRun }
+    RunTargetedReplan { run_targeted_replan: NewRun }
+    RunPrioritizeSet { run_prioritize_set: OnlyId }
+    StackLock { stack_lock: OnlyId }
+    StackUnlock { stack_unlock: OnlyId }
+    StackEnable { stack_enable: OnlyId }
+    StackDisable { stack_disable: OnlyId }
+    StackSyncCommit { stack_sync_commit: OnlyId }
+    StackSetCurrentCommit { stack_set_current_commit: OnlyId }
+    StackDelete { stack_delete: OnlyId }
+    StackDriftDetectionSet { stack_drift_detection_set: DriftDetection }
+    StackDriftDetectionDelete { stack_drift_detection_delete: Option<OnlyId> }
+    UploadHeaders { entries: Vec<UploadHeader> }
     Policies { policies: Vec<Policy> }
     OnePolicy { policy: Option<Policy> }
     PolicySample { policy: Option<WithSample> }
@@ -324,6 +339,9 @@ pub struct Run {
     pub attempt: i64,
     pub note: Option<String>,
     pub image_digest: Option<String>,
+    /// Whether its launcher fell silent after a grant; missing in answers of older servers.
+    #[serde(default)]
+    pub contact_lost: Option<bool>,
     /// What users attached, oldest first.
     pub user_provided_metadata: Vec<String>,
     pub commit: Commit,
@@ -399,4 +417,30 @@ mod tests {
         assert_eq!(pool.workers[0].host(), "h1");
         assert_eq!(pool.workers[0].status_reason.as_deref(), Some("no room"));
     }
+}
+
+/// Where to send files.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UploadPlace {
+    pub id: String,
+    pub upload_url: String,
+    pub upload_headers: UploadHeaders,
+}
+
+/// A header that goes with them.
+#[derive(Debug, Deserialize)]
+pub struct UploadHeader {
+    pub key: String,
+    pub value: String,
+}
+
+/// When a stack is looked at.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftDetection {
+    pub schedule: Vec<String>,
+    pub timezone: String,
+    pub reconcile: bool,
+    pub next_schedule: i64,
 }

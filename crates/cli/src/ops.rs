@@ -28,7 +28,7 @@ macro_rules! operations {
 
 macro_rules! run_fields {
     () => {
-        "id type state title branch command createdAt triggeredBy finished attempt note imageDigest
+        "id type state title branch command createdAt triggeredBy finished attempt note imageDigest contactLost
          userProvidedMetadata
          commit { hash message authorName timestamp }
          delta { addCount changeCount deleteCount resources }"
@@ -171,6 +171,61 @@ operations! {
         "mutation($stack: ID!, $run: ID!, $note: String) {
            runStop(stack: $stack, run: $run, note: $note) { id state }
          }";
+
+    /// A place for files.
+    UPLOAD_LOCAL_WORKSPACE: model::UploadLocalWorkspace = "uploadLocalWorkspace"
+        "mutation($stack: ID!) {
+           uploadLocalWorkspace(stack: $stack) { id uploadUrl uploadHeaders { entries { key value } } }
+         }";
+    /// A preview of files that were sent.
+    RUN_PROPOSE_LOCAL_WORKSPACE: model::RunProposeLocalWorkspace = "runProposeLocalWorkspace"
+        "mutation($stack: ID!, $workspace: ID!, $overrides: [EnvironmentVariable!]!) {
+           runProposeLocalWorkspace(stack: $stack, workspace: $workspace, environmentVarsOverrides: $overrides) {
+             id state
+           }
+         }";
+    /// A deployment of a preview's commit.
+    RUN_PROMOTE: model::RunPromote = "runPromote"
+        "mutation($stack: ID!, $run: ID!) { runPromote(stack: $stack, run: $run) { id state } }";
+    /// A plan of some addresses.
+    RUN_TARGETED_REPLAN: model::RunTargetedReplan = "runTargetedReplan"
+        "mutation($stack: ID!, $run: ID!, $targets: [String!]!) {
+           runTargetedReplan(stack: $stack, run: $run, targets: $targets) { id state }
+         }";
+    /// A run's place in the queue.
+    RUN_PRIORITIZE_SET: model::RunPrioritizeSet = "runPrioritizeSet"
+        "mutation($stack: ID!, $run: ID!, $to: Boolean!) {
+           runPrioritizeSet(stack: $stack, run: $run, prioritize: $to) { id }
+         }";
+    /// A stack for oneself.
+    STACK_LOCK: model::StackLock = "stackLock"
+        "mutation($stack: ID!, $note: String) { stackLock(id: $stack, note: $note) { id } }";
+    /// A stack for everybody.
+    STACK_UNLOCK: model::StackUnlock = "stackUnlock"
+        "mutation($stack: ID!) { stackUnlock(id: $stack) { id } }";
+    /// A stack that takes runs.
+    STACK_ENABLE: model::StackEnable = "stackEnable"
+        "mutation($stack: ID!) { stackEnable(id: $stack) { id } }";
+    /// A stack that takes none.
+    STACK_DISABLE: model::StackDisable = "stackDisable"
+        "mutation($stack: ID!) { stackDisable(id: $stack) { id } }";
+    /// Back to the branch's head.
+    STACK_SYNC_COMMIT: model::StackSyncCommit = "stackSyncCommit"
+        "mutation($stack: ID!) { stackSyncCommit(id: $stack) { id } }";
+    /// The commit that is deployed next.
+    STACK_SET_CURRENT_COMMIT: model::StackSetCurrentCommit = "stackSetCurrentCommit"
+        "mutation($stack: ID!, $sha: String!) { stackSetCurrentCommit(id: $stack, sha: $sha) { id } }";
+    /// Deletes a stack.
+    STACK_DELETE: model::StackDelete = "stackDelete"
+        "mutation($stack: ID!, $destroy: Boolean!) { stackDelete(id: $stack, destroyResources: $destroy) { id } }";
+    /// Looks at a stack on a schedule.
+    DRIFT_SET: model::StackDriftDetectionSet = "stackDriftDetectionSet"
+        "mutation($stack: ID!, $input: DriftDetectionInput!) {
+           stackDriftDetectionSet(stack: $stack, input: $input) { schedule timezone reconcile nextSchedule }
+         }";
+    /// Looks no more.
+    DRIFT_OFF: model::StackDriftDetectionDelete = "stackDriftDetectionDelete"
+        "mutation($stack: ID!) { stackDriftDetectionDelete(stack: $stack) { id } }";
 
     /// All policies.
     POLICIES: model::Policies = "policies"

@@ -1,5 +1,6 @@
 //! Whole runs: real server, launchers, Docker, registry, Git and Terraform. One file per theme.
 
+mod around;
 mod bad_code;
 mod bad_credentials;
 mod bad_input;

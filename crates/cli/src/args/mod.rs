@@ -5,12 +5,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod control;
 mod dev;
 mod policy;
 mod pool;
 mod sign;
 mod stack;
 
+pub use control::{
+    DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs,
+    StackId as StackIdArg,
+};
 pub use dev::DevArgs;
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};

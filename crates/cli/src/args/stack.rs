@@ -3,6 +3,9 @@
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::SignerArgs;
+use super::control::{
+    DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs, StackId,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum StackCommand {
@@ -22,6 +25,10 @@ pub enum StackCommand {
     Deploy(Box<DeployArgs>),
     /// Starts a preview: a plan that is never applied
     Preview(Box<PreviewArgs>),
+    /// Starts a preview of local files that were not pushed
+    LocalPreview(Box<LocalPreviewArgs>),
+    /// Starts a run that destroys what the stack manages: plan, then destroy once confirmed
+    Destroy(Box<DeployArgs>),
     /// Runs one command in the stack's environment
     Task(Box<TaskArgs>),
     /// Accepts a plan: the run goes on to apply it
@@ -34,6 +41,30 @@ pub enum StackCommand {
     Discard(DecideArgs),
     /// Starts a run like one that failed, was stopped, canceled or discarded
     Retry(DecideArgs),
+    /// Deploys the commit that a preview looked at
+    Promote(DecideArgs),
+    /// Plans a run that waits for its decision again, limited to some addresses
+    Replan(ReplanArgs),
+    /// Moves a run ahead in its pool's queue
+    Prioritize(RunOf),
+    /// Moves a run back to its place in the queue
+    Deprioritize(RunOf),
+    /// Takes a stack for oneself: nobody else deploys
+    Lock(LockArgs),
+    /// Gives a stack back
+    Unlock(StackId),
+    /// Lets a stack take new runs again
+    Enable(StackId),
+    /// Lets a stack take no new runs
+    Disable(StackId),
+    /// Lets deployments take the head of the stack's branch again
+    SyncCommit(StackId),
+    /// Lets deployments that name no commit take this one
+    SetCurrentCommit(SetCommitArgs),
+    /// Looks on a schedule whether the world still is as it was deployed
+    Drift(DriftArgs),
+    /// Deletes a stack
+    Delete(DeleteArgs),
     /// Stops a run that is under way
     Stop(StopArgs),
     /// Takes back a run that has not started
@@ -86,6 +117,9 @@ pub struct CreateArgs {
     /// Apply plans without asking
     #[arg(long)]
     pub autodeploy: bool,
+    /// Allow previews of files that people upload
+    #[arg(long)]
+    pub local_preview: bool,
     /// Leave the state where the code's own backend keeps it
     #[arg(long)]
     pub no_manage_state: bool,
@@ -289,7 +323,7 @@ pub struct WhichRun {
 }
 
 /// It travels in one line of a header; the server would refuse it too, after the work of asking.
-fn run_metadata(text: &str) -> Result<String, String> {
+pub(super) fn run_metadata(text: &str) -> Result<String, String> {
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err("expected one line of text, without control characters".to_owned());
     }

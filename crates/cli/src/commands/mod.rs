@@ -1,6 +1,7 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
 mod key;
+mod local_preview;
 mod login;
 mod policy;
 mod pool;
@@ -8,6 +9,7 @@ mod release;
 mod run;
 mod sign;
 mod stack;
+mod stack_control;
 mod stack_runs;
 
 pub use pool::create as create_pool;

@@ -56,7 +56,7 @@ async fn show(context: &Context, stack: &str, run: &str) -> anyhow::Result<Exit>
     let mut lines = vec![
         ("id", run.id.clone()),
         ("type", run.kind.clone()),
-        ("state", run.state.as_str().to_owned()),
+        ("state", state(&run)),
         ("note", run.note.clone().unwrap_or_default()),
         ("title", run.title.clone()),
         ("command", run.command.clone().unwrap_or_default()),
@@ -73,6 +73,14 @@ async fn show(context: &Context, stack: &str, run: &str) -> anyhow::Result<Exit>
     lines.extend(entries.map(|entry| ("metadata", entry.clone())));
     context.printer.details(&run, &lines)?;
     Ok(Exit::Done)
+}
+
+/// A silent launcher after a grant has to be seen: nobody knows how far the run is.
+fn state(run: &Run) -> String {
+    match run.contact_lost {
+        Some(true) => format!("{} (contact with its launcher is lost)", run.state.as_str()),
+        Some(false) | None => run.state.as_str().to_owned(),
+    }
 }
 
 fn author(commit: &Commit) -> String {

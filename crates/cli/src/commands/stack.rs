@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::stack_runs;
+use super::{local_preview, stack_control, stack_runs};
 use crate::args::{ConfigArgs, CreateArgs, HookArgs, StackCommand, ToolArg};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -33,6 +33,20 @@ pub async fn run(context: &Context, command: StackCommand) -> anyhow::Result<Exi
         StackCommand::Discard(args) => stack_runs::discard(context, args).await,
         StackCommand::Cancel(args) => stack_runs::cancel(context, args).await,
         StackCommand::Retry(args) => stack_runs::retry(context, args).await,
+        StackCommand::LocalPreview(args) => local_preview::run(context, *args).await,
+        StackCommand::Destroy(args) => stack_runs::destroy(context, *args).await,
+        StackCommand::Promote(args) => stack_control::promote(context, args).await,
+        StackCommand::Replan(args) => stack_control::replan(context, args).await,
+        StackCommand::Prioritize(args) => stack_control::prioritize(context, args, true).await,
+        StackCommand::Deprioritize(args) => stack_control::prioritize(context, args, false).await,
+        StackCommand::Lock(args) => stack_control::lock(context, args).await,
+        StackCommand::Unlock(args) => stack_control::unlock(context, args).await,
+        StackCommand::Enable(args) => stack_control::enable(context, args).await,
+        StackCommand::Disable(args) => stack_control::disable(context, args).await,
+        StackCommand::SyncCommit(args) => stack_control::sync_commit(context, args).await,
+        StackCommand::SetCurrentCommit(args) => stack_control::set_commit(context, args).await,
+        StackCommand::Drift(args) => stack_control::drift(context, args).await,
+        StackCommand::Delete(args) => stack_control::delete(context, args).await,
         StackCommand::Stop(args) => stack_runs::stop(context, args).await,
         StackCommand::Logs(args) => stack_runs::logs(context, args).await,
     }
@@ -68,6 +82,7 @@ fn input(args: &CreateArgs) -> Value {
         "runnerImage": args.runner_image,
         "workerPool": args.pool,
         "autodeploy": args.autodeploy,
+        "localPreviewEnabled": args.local_preview,
         "labels": args.labels,
         "description": args.description,
         "vendorConfig": vendor,

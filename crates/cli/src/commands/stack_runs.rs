@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use gantry_protocol::{RunState, RunType};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{
     ConfirmArgs, DecideArgs, DeployArgs, LogsArgs, PreviewArgs, ReviewArgs, SignerArgs, StopArgs,
@@ -24,6 +24,17 @@ pub async fn deploy(context: &Context, args: DeployArgs) -> anyhow::Result<Exit>
     } else {
         RunType::Tracked
     };
+    deployed(context, args, kind).await
+}
+
+pub async fn destroy(context: &Context, args: DeployArgs) -> anyhow::Result<Exit> {
+    if args.preview {
+        bail!("--preview does not go with a destroy run: it plans first, and waits");
+    }
+    deployed(context, args, RunType::Destroy).await
+}
+
+async fn deployed(context: &Context, args: DeployArgs, kind: RunType) -> anyhow::Result<Exit> {
     let signs = sign::wanted(context, &args.signer);
     if signs && args.auto_confirm {
         bail!(
@@ -276,11 +287,35 @@ async fn entry(
     })
 }
 
+/// Tells about a run that was made; follows it to where it waits or ends, if asked to.
+pub(super) async fn follow(
+    context: &Context,
+    api: &Api,
+    stack: &str,
+    run: NewRun,
+    tail: bool,
+) -> anyhow::Result<Exit> {
+    let at_decision = tail.then_some(AtDecision::Leave);
+    started(context, api, stack, run, at_decision).await
+}
+
 /// One decision about a run; following it goes on from there, because the plan was seen before.
 async fn decided<D: DeserializeOwned>(
     context: &Context,
     args: &DecideArgs,
     op: &Op<D>,
+    run: impl FnOnce(D) -> NewRun,
+    what: &str,
+) -> anyhow::Result<Exit> {
+    let vars = json!({ "stack": args.id, "run": args.run });
+    ran(context, args, (op, vars), run, what).await
+}
+
+/// The same, with variables of its own.
+pub(super) async fn ran<D: DeserializeOwned>(
+    context: &Context,
+    args: &DecideArgs,
+    (op, vars): (&Op<D>, Value),
     run: impl FnOnce(D) -> NewRun,
     what: &str,
 ) -> anyhow::Result<Exit> {
@@ -291,7 +326,6 @@ async fn decided<D: DeserializeOwned>(
     } else {
         None
     };
-    let vars = json!({ "stack": args.id, "run": args.run });
     let run = run(api
         .call_with(op, vars, args.run_metadata.as_deref())
         .await?);

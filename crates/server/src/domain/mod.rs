@@ -16,6 +16,7 @@ mod policy;
 mod pool;
 pub mod run;
 mod slug;
+mod schedule;
 pub mod stack;
 
 #[cfg(test)]
@@ -39,3 +40,4 @@ pub use run::{
     Approval, Cause, Contact, Gate, Run, Scope, StateVersion, Step, Stop, TaskInit, Transition,
     Urgency,
 };
+pub use schedule::{BadSchedule, Schedule};

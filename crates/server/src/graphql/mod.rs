@@ -11,6 +11,7 @@ mod commit;
 mod context;
 mod contexts;
 mod document;
+mod drift;
 mod enums;
 pub mod http;
 mod inputs;

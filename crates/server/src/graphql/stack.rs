@@ -7,6 +7,7 @@ use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use super::commit::Commit;
 use super::context::{caller, look};
 use super::contexts::{self, RuntimeConfigElement, StackContextAttachment};
+use super::drift::DriftDetection;
 use super::enums::{ConfigType, StackState, VCSProvider};
 use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
@@ -19,6 +20,7 @@ use crate::auth::Role;
 use crate::clock::UnixMillis;
 use crate::domain::Approval;
 use crate::domain::stack::{Availability, StateKeeper, Vendor};
+use crate::store::drift;
 use crate::store::runs::{self, Listing};
 use crate::store::stack_config::{self, StoredValue};
 use crate::store::stacks;
@@ -200,6 +202,13 @@ impl Stack {
     /// Whether it takes no new runs.
     async fn is_disabled(&self) -> bool {
         self.0.availability == Availability::Disabled
+    }
+
+    /// When it is looked at for drift, if it is.
+    async fn drift_detection(&self, ctx: &Context<'_>) -> Result<Option<DriftDetection>, Error> {
+        let mut conn = look(ctx)?.read().await?;
+        let found = drift::find(&mut conn, &self.0.id).await?;
+        Ok(found.map(DriftDetection::from))
     }
 
     /// Stacks that this one waits for: none, stacks are independent here.

@@ -15,7 +15,7 @@ impl Operate {
         let stack = self.known(stack).await?;
         let commit = named_commit(&stack, hash)?;
         let sources = &self.app.sources;
-        let url = sources.check(&stack.settings.code.url)?;
+        let url = self.source(&stack).await?;
         let details = sources.details(&url, &commit.hash).await?;
         let commit = Commit {
             author_name: details.author,

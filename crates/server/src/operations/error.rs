@@ -7,6 +7,7 @@ use gantry_protocol::{RunId, RunState, StackId};
 
 use crate::auth::Forbidden;
 use crate::dispatch::PayloadError;
+use crate::domain::BadSchedule;
 use crate::domain::stack::NoSlug;
 use crate::domain::{NoContextId, NoIntegrationId, NoPolicyId};
 use crate::logins::LoginError;
@@ -162,6 +163,9 @@ pub enum OperationError {
         /// What it is.
         run_type: gantry_protocol::RunType,
     },
+    /// No times.
+    #[error(transparent)]
+    Schedule(#[from] BadSchedule),
     /// It has ended.
     #[error("run `{run}` has already ended as {state}")]
     Over {
@@ -320,6 +324,7 @@ impl OperationError {
             | Self::FilesGone { .. }
             | Self::NotPromoted { .. }
             | Self::Over { .. }
+            | Self::Schedule(_)
             | Self::OtherStack { .. }
             | Self::NotInherited { .. }
             | Self::NothingToSign { .. }

@@ -101,7 +101,9 @@ impl Operate {
             overrides.push((name, sealed));
         }
         let title = format!("Local preview of {}", stack.id);
-        let mut new = self.new_run(&stack, run, title, commit, None, wish.metadata)?;
+        let new = self.new_run(&stack, run, title, commit, None, wish.metadata)?;
+        // Of the commit: what was uploaded is code, and decides nothing else.
+        let mut new = self.settled(&stack, new, None).await?;
         new.settings.archive = Some(archive);
         new.overrides = overrides;
         let beside = Beside::Upload(wish.workspace.to_owned());

@@ -10,6 +10,7 @@ pub mod audit;
 mod codes;
 pub mod commit;
 pub mod contexts;
+pub mod drift;
 mod error;
 pub mod inbox;
 pub mod integrations;

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::commits;
 use crate::error::chain;
+use crate::operations::look_for_drift;
 use crate::store::pushes;
 
 /// How often the database folds its log back into the main file.
@@ -26,6 +27,9 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// How long is known that a push was told of, in milliseconds: a host sends nothing again after that.
 const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// How often schedules are looked at: they count in minutes.
+const DRIFT: Duration = Duration::from_secs(15);
 
 /// A running loop.
 #[derive(Debug)]
@@ -129,7 +133,16 @@ pub fn start(app: &Arc<App>) -> Vec<Loop> {
         app.stopping.clone(),
         move || commits::poll(Arc::clone(&shared)),
     );
-    vec![upkeep, spent, pushes, polls, forgotten(app)]
+    vec![upkeep, spent, pushes, polls, forgotten(app), drift(app)]
+}
+
+/// Looks at stacks when their schedules say so.
+fn drift(app: &Arc<App>) -> Loop {
+    let shared = Arc::clone(app);
+    Loop::start("drift detection", DRIFT, app.stopping.clone(), move || {
+        let app = Arc::clone(&shared);
+        async move { look_for_drift(&app, UnixMillis::now()).await }
+    })
 }
 
 /// Forgets what is known of pushes for long.

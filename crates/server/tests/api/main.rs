@@ -11,6 +11,7 @@ mod contexts;
 mod concurrency;
 mod chosen;
 mod documents;
+mod drift;
 mod joined;
 mod limits;
 mod logins;

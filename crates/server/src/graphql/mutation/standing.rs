@@ -4,6 +4,7 @@ use async_graphql::{Context, Error, ID, Object};
 
 use crate::domain::stack::Availability;
 use crate::graphql::context::operate;
+use crate::graphql::drift::{DriftDetection, DriftDetectionInput};
 use crate::graphql::stack::Stack;
 
 #[derive(Default)]
@@ -21,6 +22,25 @@ impl StandingMutation {
     async fn stack_disable(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
         let to = Availability::Disabled;
         Ok(Stack(operate(ctx)?.set_availability(&id, to).await?))
+    }
+
+    /// Looks on a schedule whether the world still is as it was deployed; replaces the schedule before.
+    async fn stack_drift_detection_set(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        input: DriftDetectionInput,
+    ) -> Result<DriftDetection, Error> {
+        Ok(operate(ctx)?.set_drift(&stack, input.into()).await?.into())
+    }
+
+    /// Looks no more; nothing if nobody asked for it.
+    async fn stack_drift_detection_delete(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+    ) -> Result<Option<Stack>, Error> {
+        Ok(operate(ctx)?.remove_drift(&stack).await?.map(Stack))
     }
 
     /// Lets deployments that name no commit take the head of the stack's branch again.

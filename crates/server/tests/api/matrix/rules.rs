@@ -223,6 +223,18 @@ pub(super) const MUTATIONS: &[Rule] = &[
     ),
     rule("stackEnable", Writer, "(id: $stack){id}", Done),
     rule("stackDisable", Writer, "(id: $stack){id}", Done),
+    rule(
+        "stackDriftDetectionSet",
+        Writer,
+        "(stack: $stack, input: {schedule: [\"0 6 * * *\"]}){schedule}",
+        Done,
+    ),
+    rule(
+        "stackDriftDetectionDelete",
+        Writer,
+        "(stack: $stack){id}",
+        Done,
+    ),
     rule("stackSyncCommit", Writer, "(id: $stack){id}", Done),
     rule(
         "stackSetCurrentCommit",
