@@ -103,6 +103,12 @@ data! {
     RunLogs { stack: Option<WithLogs> }
     WithLogs { run: Option<Logs> }
     Logs { logs: LogPage }
+    RunChanges { stack: Option<WithChanges> }
+    WithChanges { run: Option<ChangesOfRun> }
+    ChangesOfRun { changes: Vec<Changes> }
+    Changes { resources: Vec<Change> }
+    StackEntities { stack: Option<WithEntities> }
+    WithEntities { entities: Vec<Entity> }
     StackOutputs { stack: Option<WithOutputs> }
     WithOutputs { outputs: Vec<Output> }
     RunDocument { run_document: Signable }
@@ -393,6 +399,40 @@ pub struct LogPage {
 #[derive(Debug, Deserialize)]
 pub struct Message {
     pub message: String,
+}
+
+/// One resource that a plan changes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    pub address: String,
+    pub previous_address: Option<String>,
+    pub metadata: ChangeMetadata,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChangeMetadata {
+    /// What happens to it, such as `ADD`.
+    pub r#type: String,
+}
+
+/// One thing in a stack's state.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Entity {
+    pub address: Option<String>,
+    pub name: String,
+    /// Address of its module.
+    pub parent: Option<String>,
+    /// A resource's type, `module` or `output`.
+    pub r#type: String,
+    pub creator: Option<RunId>,
+    pub updater: Option<RunId>,
+}
+
+/// Which run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunId {
+    pub id: String,
 }
 
 /// One output of a stack's state.

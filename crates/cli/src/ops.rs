@@ -312,6 +312,18 @@ operations! {
              }
            }
          }";
+    /// What a run's plan would change.
+    RUN_CHANGES: model::RunChanges = "run.changesV3"
+        "query($stack: ID!, $run: ID!) {
+           stack(id: $stack) {
+             run(id: $run) { changes: changesV3(input: {}) { resources { address previousAddress metadata { type } } } }
+           }
+         }";
+    /// What is in a stack's newest state.
+    STACK_ENTITIES: model::StackEntities = "stack.entities"
+        "query($stack: ID!) {
+           stack(id: $stack) { entities { address name parent type creator { id } updater { id } } }
+         }";
     /// The outputs of a stack's newest state that its code does not mark as sensitive.
     STACK_OUTPUTS: model::StackOutputs = "stack.outputs"
         "query($stack: ID!) { stack(id: $stack) { outputs { name: id value } } }";

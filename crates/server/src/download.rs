@@ -1,4 +1,4 @@
-//! What is too long for the API's pages: logs as files, exactly, and the audit trail.
+//! What is too long for the API's pages: logs and states as files, exactly, and the audit trail.
 //!
 //! Takes a bearer token and a place, gives a stream. Never: a byte of a log that was changed on the way, as
 //! the API's text pages have to.
@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
+use gantry_protocol::StackId;
 use serde::Deserialize;
 
 use crate::app::App;
@@ -19,7 +20,7 @@ use crate::auth::bearer_token;
 use crate::clock::UnixMillis;
 use crate::domain::StateVersion;
 use crate::error::chain;
-use crate::operations::{Caller, OperationError, id_at};
+use crate::operations::{Caller, OperationError, id_at, subject};
 
 /// Which state's log.
 #[derive(Debug, Deserialize)]
@@ -42,6 +43,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/runs/{run}/logs", get(log))
         .route("/audit.jsonl", get(audit))
+        .route("/api/states/{stack}/{version}", get(state))
         .with_state(app)
 }
 
@@ -119,8 +121,42 @@ async fn audit(
     (about, Body::from_stream(lines)).into_response()
 }
 
+/// A permission instead of a session: clients follow the address that the API gave them as it is.
+#[derive(Deserialize)]
+struct Permission {
+    permission: String,
+}
+
+async fn state(
+    State(app): State<Arc<App>>,
+    Path((stack, version)): Path<(String, u64)>,
+    Query(known): Query<Permission>,
+) -> Response {
+    let missing = || (StatusCode::NOT_FOUND, "there is no such state\n").into_response();
+    let Ok(stack) = stack.parse::<StackId>() else {
+        return missing();
+    };
+    if !app
+        .tokens
+        .permits(&known.permission, &subject(&stack, version))
+    {
+        return (StatusCode::UNAUTHORIZED, "unauthorized\n").into_response();
+    }
+    match app.control.state.read_version(&stack, version).await {
+        Ok(Some(bytes)) => {
+            let about = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (about, bytes).into_response()
+        }
+        Ok(None) => missing(),
+        Err(error) => failed(&error),
+    }
+}
+
 fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
-    tracing::error!(error = chain(error), "could not serve a log");
+    tracing::error!(error = chain(error), "could not serve a file");
     let text = "the server failed: its log has the reason\n";
     (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
 }

@@ -22,7 +22,7 @@ pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolReset
 pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
     ConfigArgs, ConfirmArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
-    ReviewArgs, StackCommand, StopArgs, TaskArgs, ToolArg,
+    ResourcesCommand, ReviewArgs, StackCommand, StopArgs, TaskArgs, ToolArg,
 };
 
 /// Gantry's command line: pools, stacks, deployments and their logs.

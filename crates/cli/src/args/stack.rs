@@ -71,8 +71,30 @@ pub enum StackCommand {
     Cancel(DecideArgs),
     /// Prints a run's logs
     Logs(LogsArgs),
+    /// Prints what a run's plan would change, resource by resource
+    Changes {
+        /// The stack's id
+        #[arg(long, value_name = "ID")]
+        id: String,
+        /// The run's id
+        #[arg(long, value_name = "ID")]
+        run: String,
+    },
+    /// What a stack manages
+    #[command(subcommand)]
+    Resources(ResourcesCommand),
     /// Prints the outputs of a stack's state
     Outputs {
+        /// The stack's id
+        #[arg(long, value_name = "ID")]
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ResourcesCommand {
+    /// Lists what is in a stack's state, without secrets
+    List {
         /// The stack's id
         #[arg(long, value_name = "ID")]
         id: String,

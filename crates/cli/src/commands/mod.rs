@@ -11,6 +11,7 @@ mod sign;
 mod stack;
 mod stack_control;
 mod stack_runs;
+mod stack_state;
 
 pub use pool::create as create_pool;
 pub use release::{SignRequest, keygen, public_key, sign as sign_worker};

@@ -5,11 +5,11 @@ use std::io::{IsTerminal as _, Read as _};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::{local_preview, stack_control, stack_runs};
-use crate::args::{ConfigArgs, CreateArgs, HookArgs, StackCommand, ToolArg};
+use super::{local_preview, stack_control, stack_runs, stack_state};
+use crate::args::{ConfigArgs, CreateArgs, HookArgs, ResourcesCommand, StackCommand, ToolArg};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::model::{Output, Stack};
+use crate::model::Stack;
 use crate::ops;
 use crate::printer::Row;
 use crate::text;
@@ -23,7 +23,11 @@ pub async fn run(context: &Context, command: StackCommand) -> anyhow::Result<Exi
         StackCommand::List => list(context).await,
         StackCommand::Show { id } => show(context, &id).await,
         StackCommand::SetEnv(args) => set_env(context, args).await,
-        StackCommand::Outputs { id } => outputs(context, &id).await,
+        StackCommand::Outputs { id } => stack_state::outputs(context, &id).await,
+        StackCommand::Changes { id, run } => stack_state::changes(context, &id, &run).await,
+        StackCommand::Resources(ResourcesCommand::List { id }) => {
+            stack_state::resources(context, &id).await
+        }
         StackCommand::Deploy(args) => stack_runs::deploy(context, *args).await,
         StackCommand::Preview(args) => stack_runs::preview(context, *args).await,
         StackCommand::Task(args) => stack_runs::task(context, *args).await,
@@ -261,25 +265,6 @@ fn value_from_stdin(context: &Context, name: &str) -> anyhow::Result<String> {
     let read = std::io::stdin().read_to_string(&mut value);
     read.with_context(|| format!("cannot read the value of {name} from standard input"))?;
     Ok(value.strip_suffix('\n').unwrap_or(&value).to_owned())
-}
-
-async fn outputs(context: &Context, id: &str) -> anyhow::Result<Exit> {
-    let stack = context
-        .api()?
-        .call(&ops::STACK_OUTPUTS, json!({ "stack": id }))
-        .await?
-        .stack;
-    let stack = stack.with_context(|| format!("stack `{id}` is not found"))?;
-    context.printer.rows(&stack.outputs)?;
-    Ok(Exit::Done)
-}
-
-impl Row for Output {
-    const HEADINGS: &'static [&'static str] = &["NAME", "VALUE"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.value.clone()]
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,9 @@ use crate::vault::{Vault, VaultError};
 /// Seconds that a session lasts.
 const LIFETIME: i64 = 3600;
 
+/// Seconds that a permission for one thing lasts.
+const LINK_LIFETIME: i64 = 60;
+
 /// What the keys are for, in the store.
 const PURPOSE: &str = "api-token";
 
@@ -102,14 +105,38 @@ impl Tokens {
             iat: now.seconds(),
             exp: valid_until,
         };
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(self.signing_id.clone());
-        let jwt = jsonwebtoken::encode(&header, &claims, &self.signing)
-            .expect("invariant: an Ed25519 key signs plain claims");
         Session {
-            jwt: Secret::new(jwt),
+            jwt: self.signed(&claims),
             valid_until,
         }
+    }
+
+    /// A permission for one thing, for a minute, for whoever has it. It is good for nothing else, above all not as a
+    /// session.
+    pub fn link(&self, subject: &str, now: UnixMillis) -> Secret {
+        let claims = Claims {
+            aud: vec![self.link_audience()],
+            sub: subject.to_owned(),
+            iat: now.seconds(),
+            exp: now.seconds() + LINK_LIFETIME,
+        };
+        self.signed(&claims)
+    }
+
+    /// Whether `link` is a permission for this thing.
+    pub fn permits(&self, link: &str, subject: &str) -> bool {
+        self.claimed(link, &self.link_audience()).as_deref() == Some(subject)
+    }
+
+    fn link_audience(&self) -> String {
+        format!("{}/links", self.audience)
+    }
+
+    fn signed(&self, claims: &Claims) -> Secret {
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(self.signing_id.clone());
+        let jwt = jsonwebtoken::encode(&header, claims, &self.signing);
+        Secret::new(jwt.expect("invariant: an Ed25519 key signs plain claims"))
     }
 
     /// Whose token it is, if it is a valid one and its key is still in use.
@@ -126,8 +153,12 @@ impl Tokens {
     }
 
     fn subject(&self, jwt: &str) -> Option<String> {
+        self.claimed(jwt, &self.audience)
+    }
+
+    fn claimed(&self, jwt: &str, audience: &str) -> Option<String> {
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&[&self.audience]);
+        validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         validation.leeway = 0;
         let kid = jsonwebtoken::decode_header(jwt).ok()?.kid?;

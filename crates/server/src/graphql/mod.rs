@@ -12,6 +12,7 @@ mod context;
 mod contexts;
 mod document;
 mod drift;
+mod entities;
 mod enums;
 pub mod http;
 mod inputs;

@@ -8,6 +8,7 @@ use super::commit::Commit;
 use super::context::{caller, look};
 use super::contexts::{self, RuntimeConfigElement, StackContextAttachment};
 use super::drift::DriftDetection;
+use super::entities::{self, ManagedEntity};
 use super::enums::{ConfigType, StackState, VCSProvider};
 use super::policy::StackPolicyAttachment;
 use super::pool::WorkerPool;
@@ -348,6 +349,11 @@ impl Stack {
     async fn config(&self, ctx: &Context<'_>) -> Result<Vec<ConfigElement>, Error> {
         let elements = look(ctx)?.config(&self.0.id).await?;
         Ok(elements.into_iter().map(ConfigElement::from).collect())
+    }
+
+    /// What is in the newest managed state: modules, resources, outputs.
+    async fn entities(&self, ctx: &Context<'_>) -> Result<Vec<ManagedEntity>, Error> {
+        Ok(entities::all(look(ctx)?.managed(&self.0.id).await?))
     }
 
     /// What the newest managed state gives out.

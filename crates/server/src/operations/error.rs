@@ -267,6 +267,12 @@ pub enum OperationError {
         /// What is expected.
         rule: &'static str,
     },
+    /// There is no state to give.
+    #[error("this server keeps no state of stack `{stack}`")]
+    NoState {
+        /// The stack.
+        stack: String,
+    },
     /// Something that this server does not do.
     #[error("{0} is not supported by this server")]
     Unsupported(&'static str),
@@ -329,6 +335,7 @@ impl OperationError {
             | Self::NotInherited { .. }
             | Self::NothingToSign { .. }
             | Self::Commit(_)
+            | Self::NoState { .. }
             | Self::NotRetried { .. }
             | Self::Policy(_)
             | Self::NotApproved { .. }

@@ -135,6 +135,21 @@ pub async fn versions(
     rows.into_iter().map(StateVersionRow::try_from).collect()
 }
 
+/// One version of a stack's state.
+pub async fn version(
+    conn: &mut Conn,
+    stack: &StackId,
+    version: u64,
+) -> Result<Option<StateVersionRow>, StoreError> {
+    let sql = "SELECT * FROM state_versions WHERE stack_id = $1 AND version = $2";
+    let row: Option<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .bind(as_i64(version))
+        .fetch_optional(conn)
+        .await?;
+    row.map(StateVersionRow::try_from).transpose()
+}
+
 /// Adds a version.
 pub async fn insert(
     conn: &mut Conn,

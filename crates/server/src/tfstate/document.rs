@@ -35,15 +35,22 @@ pub struct NotState {
     column: usize,
 }
 
+impl NotState {
+    /// Where reading ended.
+    pub(super) fn at(error: &serde_json::Error) -> Self {
+        Self {
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
 impl Document {
     /// Reads a state.
     ///
     /// # Errors
     /// [`NotState`].
     pub fn parse(bytes: &[u8]) -> Result<Self, NotState> {
-        serde_json::from_slice(bytes).map_err(|error| NotState {
-            line: error.line(),
-            column: error.column(),
-        })
+        serde_json::from_slice(bytes).map_err(|error| NotState::at(&error))
     }
 }

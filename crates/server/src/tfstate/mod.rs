@@ -6,6 +6,7 @@
 //! with the master key. Never: a write without its grant, two holders of the lock, an older state over a newer.
 
 mod document;
+mod entities;
 mod lock;
 mod outputs;
 mod write;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use gantry_protocol::StackId;
 
 pub use document::{Document, NotState};
+pub use entities::{Entity, EntityDetail, Planned};
 pub use lock::{LockAnswer, release};
 pub use outputs::Output;
 pub use write::WriteAnswer;
@@ -71,6 +73,36 @@ impl StateKeeper {
         let newest = rows::newest(&mut *self.store.read().await?, stack).await?;
         let Some(row) = newest else { return Ok(None) };
         Ok(Some(self.open(stack, &row).await?))
+    }
+
+    /// A version of a stack's state, exactly as the tool wrote it; nothing where it does not exist (any more).
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub async fn read_version(
+        &self,
+        stack: &StackId,
+        version: u64,
+    ) -> Result<Option<Bytes>, StateError> {
+        let row = rows::version(&mut *self.store.read().await?, stack, version).await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(self.open(stack, &row).await?))
+    }
+
+    /// What a version of a stack's state holds, without what is marked.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub async fn entities(
+        &self,
+        stack: &StackId,
+        row: &StateVersionRow,
+        planned: Planned,
+    ) -> Result<Vec<Entity>, StateError> {
+        let bytes = self.open(stack, row).await?;
+        // Reading a large state takes longer than other requests should wait for this thread.
+        let read = tokio::task::spawn_blocking(move || entities::entities(&bytes, &planned)).await;
+        Ok(read.expect("invariant: reading a state does not panic")?)
     }
 
     async fn open(&self, stack: &StackId, row: &StateVersionRow) -> Result<Bytes, StateError> {

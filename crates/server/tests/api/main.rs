@@ -16,6 +16,7 @@ mod joined;
 mod limits;
 mod logins;
 mod matrix;
+mod managed;
 mod metadata;
 mod policies;
 mod pools;

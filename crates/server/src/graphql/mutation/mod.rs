@@ -13,6 +13,7 @@ mod runs;
 mod session;
 mod stacks;
 mod standing;
+mod states;
 
 use async_graphql::MergedObject;
 
@@ -37,4 +38,5 @@ pub struct Mutation(
     ModuleMutation,
     BlueprintMutation,
     ProviderMutation,
+    states::StateMutation,
 );

@@ -21,6 +21,12 @@ impl StackQuery {
         Ok(look(ctx)?.stack(&id).await?.map(Stack))
     }
 
+    /// Every stack that the caller sees; `searchStacks` gives pages.
+    async fn stacks(&self, ctx: &Context<'_>) -> Result<Vec<Stack>, Error> {
+        let all = look(ctx)?.stacks().await?.into_iter();
+        Ok(all.map(Stack).collect())
+    }
+
     /// A run as it would be if it were triggered now, for signing: with a command a task, else of `runType`.
     #[expect(
         clippy::too_many_arguments,

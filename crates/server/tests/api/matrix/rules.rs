@@ -58,6 +58,7 @@ pub(super) const QUERIES: &[Rule] = &[
         "(input: {}){edges{node{id,name,workerPool{name},attachedPolicies{policyName},attachedContexts{contextName}}}}",
         Done,
     ),
+    rule("stacks", Reader, "{id,name,entities{id}}", Done),
     rule("runDocument", Writer, "(stack: $stack){json}", Done),
     rule("workerPool", Reader, "(id: $pool){id,name}", Done),
     rule("workerPools", Reader, "{id,name}", Done),
@@ -280,6 +281,12 @@ pub(super) const MUTATIONS: &[Rule] = &[
         Admin,
         "(id: $context, name: $fresh){id}",
         Done,
+    ),
+    rule(
+        "stateDownloadUrl",
+        Writer,
+        "(input: {stackId: $stack}){url}",
+        Says("this server keeps no state of stack"),
     ),
     rule("contextDelete", Admin, "(id: $context){id}", Done),
     rule(
