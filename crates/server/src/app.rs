@@ -16,6 +16,7 @@ use crate::blobs::{BlobError, Blobs};
 use crate::pki::{Keyring, PkiError};
 use crate::policies::Judge;
 use crate::store::{DATABASE, StorageFault, Store, StoreError};
+use crate::tasks::retention::Retention;
 use crate::vault::{Vault, VaultError};
 use crate::vcs_probe::Sources;
 use crate::workers::{self, Control};
@@ -45,6 +46,8 @@ pub struct App {
     pub sources: Sources,
     /// The URL under which this server is reached, without a trailing slash.
     pub base_url: String,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// Cancelled when the server stops: long polls answer, loops end.
@@ -71,6 +74,8 @@ pub struct AppConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// The program whose children evaluate policies; none is this one.
     pub policy_program: Option<PathBuf>,
+    /// What is kept for how long.
+    pub retention: Retention,
     /// What git may know of the environment.
     pub git_environment: Vec<(&'static str, std::ffi::OsString)>,
 }
@@ -181,6 +186,7 @@ impl App {
             judge,
             sources,
             base_url: config.base_url,
+            retention: config.retention,
             data_dir: config.data_dir,
             stopping,
             _lock: lock,

@@ -182,6 +182,12 @@ pub struct ServeArgs {
     /// The program whose children evaluate policies; none is this one. Set where this is a library of another program.
     #[arg(skip)]
     pub policy_program: Option<PathBuf>,
+    /// Days after a run's end that its logs are kept; without it they are kept for ever.
+    #[arg(long, env = "GANTRY_KEEP_LOGS_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_logs_days: Option<u32>,
+    /// Versions of each stack's managed state that are kept, the newest ones; without it all are.
+    #[arg(long, env = "GANTRY_KEEP_STATE_VERSIONS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_state_versions: Option<u32>,
     /// Directories below which `file://` repositories may lie, comma list.
     #[arg(long, env = "GANTRY_SOURCE_FILE_PREFIXES", value_delimiter = ',')]
     pub source_file_prefixes: Vec<PathBuf>,

@@ -28,6 +28,7 @@ mod schedulable;
 mod search;
 mod space;
 mod stack;
+mod state_version;
 mod vendor;
 
 use std::sync::Arc;

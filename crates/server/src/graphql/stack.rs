@@ -16,6 +16,7 @@ use super::registry::dependencies::StackDependency;
 use super::registry::modules::ModuleVersion;
 use super::run::Run;
 use super::space::Space;
+use super::state_version::StateVersion;
 use super::vendor::VendorConfig;
 use crate::auth::Role;
 use crate::clock::UnixMillis;
@@ -203,6 +204,16 @@ impl Stack {
     /// Whether it takes no new runs.
     async fn is_disabled(&self) -> bool {
         self.0.availability == Availability::Disabled
+    }
+
+    /// Versions of its managed state, newest first, older than `before`; fifty at most.
+    async fn state_versions(
+        &self,
+        ctx: &Context<'_>,
+        before: Option<u64>,
+    ) -> Result<Vec<StateVersion>, Error> {
+        let found = look(ctx)?.state_versions(&self.0, before).await?;
+        Ok(found.into_iter().map(StateVersion::from).collect())
     }
 
     /// When it is looked at for drift, if it is.

@@ -31,6 +31,7 @@ mod review;
 pub(crate) mod runtime;
 mod spaces;
 mod standing;
+mod states;
 mod trigger;
 mod workers;
 

@@ -79,6 +79,10 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         api_rate: args.api_rate,
         trusted_proxies: args.trusted_proxies.clone(),
         policy_program: args.policy_program.clone(),
+        retention: tasks::retention::Retention {
+            log_days: args.keep_logs_days,
+            state_versions: args.keep_state_versions,
+        },
         git_environment: environment_for_git(),
     };
     let app = App::open(config).await?;

@@ -8,6 +8,7 @@ use gantry_protocol::{Attempt, RunId, RunState};
 use super::codes::{parse, unreadable};
 use super::launchers::as_i64;
 use super::{Conn, StoreError};
+use crate::clock::UnixMillis;
 use crate::domain::StateVersion;
 
 /// Names one section.
@@ -348,4 +349,44 @@ pub async fn scattered(conn: &mut Conn) -> Result<Vec<(RunId, Attempt)>, StoreEr
         Ok((parse("run id", run)?, Attempt(small("attempt", *attempt)?)))
     };
     rows.iter().map(name).collect()
+}
+
+/// Up to `limit` runs that ended before `before` and still have logs, the longest ended first.
+pub async fn of_ended_runs(
+    conn: &mut Conn,
+    before: UnixMillis,
+    limit: u32,
+) -> Result<Vec<RunId>, StoreError> {
+    let sql = "SELECT id FROM runs WHERE logs = 'KEPT' AND entered_at < $1
+                 AND state IN ('FINISHED', 'FAILED', 'STOPPED', 'DISCARDED', 'CANCELED', 'SKIPPED')
+               ORDER BY entered_at LIMIT $2";
+    let rows: Vec<(String,)> = sqlx::query_as(sql)
+        .bind(before.0)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|(id,)| parse("run id", id)).collect()
+}
+
+/// Keys of the objects that hold a run's logs.
+pub async fn objects(conn: &mut Conn, run: RunId) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT DISTINCT blob FROM log_chunks WHERE run_id = $1 AND blob IS NOT NULL";
+    let rows: Vec<(String,)> = sqlx::query_as(sql)
+        .bind(run.to_string())
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|(blob,)| blob).collect())
+}
+
+/// Removes a run's logs, and remembers that.
+pub async fn remove(conn: &mut Conn, run: RunId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM log_chunks WHERE run_id = $1",
+        "DELETE FROM log_sections WHERE run_id = $1",
+        "UPDATE runs SET logs = 'REMOVED' WHERE id = $1",
+    ] {
+        let run = run.to_string();
+        sqlx::query(sql).bind(run).execute(&mut *conn).await?;
+    }
+    Ok(())
 }

@@ -150,6 +150,55 @@ pub async fn version(
     row.map(StateVersionRow::try_from).transpose()
 }
 
+/// Up to `limit` versions of a stack's state, newest first, older than `before`.
+pub async fn older(
+    conn: &mut Conn,
+    stack: &StackId,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<StateVersionRow>, StoreError> {
+    let sql = "SELECT * FROM state_versions WHERE stack_id = $1 AND version < $2
+               ORDER BY version DESC LIMIT $3";
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .bind(before.map_or(i64::MAX, as_i64))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(StateVersionRow::try_from).collect()
+}
+
+/// Up to `limit` versions of a stack's state beyond the newest `kept`, the oldest first.
+pub async fn beyond(
+    conn: &mut Conn,
+    stack: &StackId,
+    kept: u64,
+    limit: u32,
+) -> Result<Vec<StateVersionRow>, StoreError> {
+    let sql = "SELECT * FROM state_versions WHERE stack_id = $1 AND version <= $2
+               ORDER BY version LIMIT $3";
+    let Some(newest) = newest(&mut *conn, stack).await? else {
+        return Ok(Vec::new());
+    };
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .bind(as_i64(newest.version.saturating_sub(kept)))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(StateVersionRow::try_from).collect()
+}
+
+/// Forgets a version.
+pub async fn remove(conn: &mut Conn, stack: &StackId, version: u64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM state_versions WHERE stack_id = $1 AND version = $2")
+        .bind(stack.as_str())
+        .bind(as_i64(version))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Adds a version.
 pub async fn insert(
     conn: &mut Conn,

@@ -3,6 +3,8 @@
 //! Takes functions, gives handles. A loop that fails says so and goes on; all end when the server stops.
 //! Never: work that a request waits for.
 
+pub mod retention;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,9 @@ const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 
 /// How often schedules are looked at: they count in minutes.
 const DRIFT: Duration = Duration::from_secs(15);
+
+/// How often what is kept too long is removed, a batch at a time.
+const RETENTION: Duration = Duration::from_secs(600);
 
 /// A running loop.
 #[derive(Debug)]
@@ -133,7 +138,24 @@ pub fn start(app: &Arc<App>) -> Vec<Loop> {
         app.stopping.clone(),
         move || commits::poll(Arc::clone(&shared)),
     );
-    vec![upkeep, spent, pushes, polls, forgotten(app), drift(app)]
+    vec![
+        upkeep,
+        spent,
+        pushes,
+        polls,
+        forgotten(app),
+        drift(app),
+        kept(app),
+    ]
+}
+
+/// Removes what is kept too long.
+fn kept(app: &Arc<App>) -> Loop {
+    let shared = Arc::clone(app);
+    Loop::start("retention", RETENTION, app.stopping.clone(), move || {
+        let app = Arc::clone(&shared);
+        async move { retention::turn(&app, app.retention, UnixMillis::now()).await }
+    })
 }
 
 /// Looks at stacks when their schedules say so.

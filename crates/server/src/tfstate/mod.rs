@@ -9,6 +9,7 @@ mod document;
 mod entities;
 mod lock;
 mod outputs;
+mod rollback;
 mod write;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use document::{Document, NotState};
 pub use entities::{Entity, EntityDetail, Planned};
 pub use lock::{LockAnswer, release};
 pub use outputs::Output;
+pub use rollback::Former;
 pub use write::WriteAnswer;
 
 use crate::blobs::{BlobError, Blobs};

@@ -42,6 +42,26 @@ pub struct Prepared {
     blob: String,
 }
 
+impl Prepared {
+    /// Its row as the version after the newest, in the name of who wrote `former`.
+    pub(super) fn row(
+        &self,
+        former: &StateVersionRow,
+        version: u64,
+        created_at: UnixMillis,
+    ) -> StateVersionRow {
+        StateVersionRow {
+            version,
+            serial: self.document.serial,
+            digest: self.digest,
+            size: self.size,
+            blob: self.blob.clone(),
+            created_at,
+            ..former.clone()
+        }
+    }
+}
+
 impl StateKeeper {
     /// Seals and stores a state outside any transaction.
     ///

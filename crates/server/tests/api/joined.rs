@@ -51,7 +51,7 @@ fn launcher(pool: &Pool) -> Launcher {
 }
 
 /// Plays the launcher until the section of PREPARING is open.
-async fn prepare(world: &World, run: RunId) -> SectionId {
+pub(crate) async fn prepare(world: &World, run: RunId) -> SectionId {
     world.happens(&run.to_string(), RunEvent::Leased).await;
     let store = &world.app().store;
     let mut tx = store.begin().await.unwrap();

@@ -27,4 +27,5 @@ mod runs;
 mod runtime;
 mod spaces;
 mod stacks;
+mod states;
 mod world;

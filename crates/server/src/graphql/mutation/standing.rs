@@ -3,15 +3,27 @@
 use async_graphql::{Context, Error, ID, Object};
 
 use crate::domain::stack::Availability;
-use crate::graphql::context::operate;
+use crate::graphql::context::{manage, operate};
 use crate::graphql::drift::{DriftDetection, DriftDetectionInput};
 use crate::graphql::stack::Stack;
+use crate::graphql::state_version::StateVersion;
 
 #[derive(Default)]
 pub(super) struct StandingMutation;
 
 #[Object]
 impl StandingMutation {
+    /// Makes an older version of a stack's managed state the newest again, as a new version.
+    async fn stack_state_rollback(
+        &self,
+        ctx: &Context<'_>,
+        stack: ID,
+        version: u64,
+    ) -> Result<StateVersion, Error> {
+        let manage = manage(ctx)?;
+        Ok(manage.roll_back_state(&stack, version).await?.into())
+    }
+
     /// Lets a stack take new runs again.
     async fn stack_enable(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
         let to = Availability::Enabled;

@@ -236,6 +236,12 @@ pub(super) const MUTATIONS: &[Rule] = &[
         "(stack: $stack){id}",
         Done,
     ),
+    rule(
+        "stackStateRollback",
+        Admin,
+        "(stack: $stack, version: 1){version}",
+        Says("state version `1` does not exist"),
+    ),
     rule("stackSyncCommit", Writer, "(id: $stack){id}", Done),
     rule(
         "stackSetCurrentCommit",
