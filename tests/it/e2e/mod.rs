@@ -21,6 +21,7 @@ mod logs;
 mod network;
 mod signatures;
 mod standby;
+mod plans;
 mod policies;
 mod providers;
 mod runner_images;
