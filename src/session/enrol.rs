@@ -41,7 +41,7 @@ pub enum EnrolError {
     Client(#[from] gantry_net::ClientError),
     /// What it has not finished is sealed to another key.
     #[error(
-        "SPACELIFT_POOL_PRIVATE_KEY: pool {pool} was reset, and {runs} runs of this host are not finished, which only the former key can open; start with the former token and key once more, drain, and change them then"
+        "SPACELIFT_POOL_PRIVATE_KEY: pool {pool} was reset, and {runs} unfinished runs of this host can be opened by the former key only; start with the former token and key once more, drain, and change them then"
     )]
     Unfinished {
         /// The pool.

@@ -114,6 +114,7 @@ impl StartError {
                 | Self::ToolKeys(_)
                 | Self::Policy(_)
                 | Self::Signatures(_)
+                | Self::Enrol(EnrolError::Unfinished { .. })
         ) || matches!(self, Self::Canary(error) if error.is_configuration())
     }
 

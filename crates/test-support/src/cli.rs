@@ -11,7 +11,8 @@ use crate::programs::Program;
 #[derive(Clone, Debug)]
 pub struct Cli {
     pub(crate) endpoint: String,
-    pub(crate) key: (String, String),
+    /// In the environment; nothing where a stored login counts.
+    pub(crate) key: Option<(String, String)>,
     pub(crate) config_dir: PathBuf,
 }
 
@@ -34,10 +35,12 @@ impl Cli {
             .args(args)
             .env_clear()
             .env("GANTRY_CONFIG_DIR", &self.config_dir);
-        command.env("SPACELIFT_API_KEY_ENDPOINT", &self.endpoint);
-        command
-            .env("SPACELIFT_API_KEY_ID", &self.key.0)
-            .env("SPACELIFT_API_KEY_SECRET", &self.key.1);
+        if let Some((id, secret)) = &self.key {
+            command
+                .env("SPACELIFT_API_KEY_ENDPOINT", &self.endpoint)
+                .env("SPACELIFT_API_KEY_ID", id)
+                .env("SPACELIFT_API_KEY_SECRET", secret);
+        }
         let output = command
             .stdin(std::process::Stdio::null())
             .output()
@@ -46,6 +49,15 @@ impl Cli {
             code: output.status.code().unwrap_or(-1),
             stdout: output.stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Logs in under this name; gives the same program with that login and no key in its environment.
+    pub fn logged_in(&self, name: &str) -> Self {
+        self.text(&["login", name]);
+        Self {
+            key: None,
+            ..self.clone()
         }
     }
 

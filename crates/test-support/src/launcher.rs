@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::docker::Docker;
+use crate::pool::Pool;
 use crate::process::{Exit, Process};
 use crate::programs::Program;
 use crate::wait::{SHORT, wait_for};
@@ -66,6 +67,12 @@ impl LauncherBuilder {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Another pool, or the same with another key.
+    pub fn pool(self, pool: &Pool) -> Self {
+        self.env("SPACELIFT_TOKEN", &pool.token)
+            .env("SPACELIFT_POOL_PRIVATE_KEY", &pool.key_base64())
     }
 
     /// Another data directory.

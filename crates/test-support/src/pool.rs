@@ -21,28 +21,27 @@ pub struct Pool {
 impl Pool {
     /// Makes key, CSR and pool.
     pub fn create(cli: &Cli, dir: &Path, name: &str, bits: u32) -> Self {
-        let (key, csr) = (
-            dir.join(format!("{name}.pem")),
-            dir.join(format!("{name}.csr")),
-        );
+        Self::with_key(cli, dir, name, bits, &["create", "--name", name])
+    }
+
+    /// Gives the pool another key; the one before counts for this many hours more.
+    pub fn reset(&self, cli: &Cli, dir: &Path, overlap_hours: u32) -> Self {
+        let overlap = overlap_hours.to_string();
+        let args = ["reset", "--id", &self.id, "--overlap-hours", &overlap];
+        Self::with_key(cli, dir, "reset", 2048, &args)
+    }
+
+    fn with_key(cli: &Cli, dir: &Path, name: &str, bits: u32, args: &[&str]) -> Self {
+        let file = |end: &str| dir.join(format!("{name}.{end}"));
+        let (key, csr, token) = (file("pem"), file("csr"), file("token"));
         let bits = format!("rsa:{bits}");
         let subject = format!("/CN={name}");
         let base = [
             "req", "-new", "-newkey", &bits, "-nodes", "-batch", "-subj", &subject,
         ];
         openssl(&[&base[..], &["-keyout", text(&key), "-out", text(&csr)]].concat());
-        let token = dir.join(format!("{name}.token"));
-        let args = [
-            "pool",
-            "create",
-            "--name",
-            name,
-            "--csr",
-            text(&csr),
-            "--token-file",
-            text(&token),
-        ];
-        let made = cli.json(&args).remove(0);
+        let files = ["--csr", text(&csr), "--token-file", text(&token)];
+        let made = cli.json(&[&["pool"], args, &files].concat()).remove(0);
         let read = |path: &PathBuf| std::fs::read_to_string(path).expect("read a pool's file");
         let id = made["id"].as_str().expect("the pool's id").to_owned();
         Self {

@@ -48,6 +48,12 @@ impl<'w> StackBuilder<'w> {
         self
     }
 
+    /// Plans files that were not pushed.
+    pub fn local_preview(mut self) -> Self {
+        self.args.push("--local-preview".to_owned());
+        self
+    }
+
     /// A variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.plain.push(format!("{name}={value}"));

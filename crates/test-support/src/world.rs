@@ -68,7 +68,7 @@ impl WorldBuilder {
         wire.connect_to(server.address());
         let cli = Cli {
             endpoint: server.url(),
-            key: server.key(),
+            key: Some(server.key()),
             config_dir: dir.join("cli"),
         };
         let api = Api::new(server.url(), server.key());

@@ -24,10 +24,12 @@ mod standby;
 mod plans;
 mod policies;
 mod providers;
+mod resets;
 mod runner_images;
 mod tools;
 mod timeouts;
 mod runtimes;
+mod scenario;
 mod two_launchers;
 
 use gantry_test_support::{Exit, LauncherBuilder, SHORT};
