@@ -86,6 +86,15 @@ data! {
     PolicySample { policy: Option<WithSample> }
     WithSample { evaluation_sample: Option<Sample> }
     Sample { input: String }
+    Contexts { contexts: Vec<SharedContext> }
+    OneContext { context: Option<SharedContext> }
+    ContextCreate { context_create: SharedContext }
+    ContextUpdate { context_update: SharedContext }
+    ContextDelete { context_delete: OnlyId }
+    ContextAttach { context_attach: OnlyId }
+    ContextDetach { context_detach: OnlyId }
+    ContextConfigAdd { context_config_add: ConfigElement }
+    ContextConfigDelete { context_config_delete: Option<OnlyId> }
     PolicyCreate { policy_create: Policy }
     PolicyUpdate { policy_update: Policy }
     PolicyDelete { policy_delete: OnlyId }
@@ -291,6 +300,47 @@ pub struct ConfigElement {
     pub kind: String,
     pub write_only: bool,
     pub checksum: String,
+}
+
+/// Variables, files and hooks that stacks share.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedContext {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub labels: Vec<String>,
+    pub space: String,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub updated_at: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Vec<ContextElement>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached_stacks: Option<Vec<ContextStack>>,
+}
+
+/// A variable or file of a context.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextElement {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// None for a write-only one.
+    pub value: Option<String>,
+    pub write_only: bool,
+    pub description: Option<String>,
+}
+
+/// A stack that a context is attached to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContextStack {
+    pub stack_id: String,
+    pub is_autoattached: bool,
+    pub priority: i32,
 }
 
 /// A policy of the server.

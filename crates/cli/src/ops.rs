@@ -54,6 +54,12 @@ macro_rules! policy_fields {
     };
 }
 
+macro_rules! context_fields {
+    () => {
+        "id name description labels space createdAt updatedAt"
+    };
+}
+
 operations! {
     /// An API key for a session.
     API_KEY_USER: model::ApiKeyUser = "apiKeyUser"
@@ -238,6 +244,47 @@ operations! {
     /// What one evaluation was about.
     POLICY_SAMPLE: model::PolicySample = "policy.evaluationSample"
         "query($id: ID!, $key: String!) { policy(id: $id) { evaluationSample(key: $key) { input } } }";
+    /// Contexts.
+    CONTEXTS: model::Contexts = "contexts"
+        concat!("{ contexts { ", context_fields!(), " } }");
+    /// One context, what it holds and where it is attached.
+    CONTEXT: model::OneContext = "context"
+        concat!("query($id: ID!) { context(id: $id) { ", context_fields!(),
+          " config { id type value writeOnly description }
+            attachedStacks { stackId isAutoattached priority } } }");
+    /// A new context.
+    CONTEXT_CREATE: model::ContextCreate = "contextCreate"
+        concat!("mutation($name: String!, $slug: String, $space: ID, $labels: [String!], $description: String,
+                          $hooks: HooksInput) {
+           contextCreate(name: $name, slug: $slug, space: $space, labels: $labels, description: $description,
+                         hooks: $hooks) { ", context_fields!(), " }
+         }");
+    /// Another name, other labels or another description for a context.
+    CONTEXT_UPDATE: model::ContextUpdate = "contextUpdate"
+        concat!("mutation($id: ID!, $name: String, $labels: [String!], $description: String) {
+           contextUpdate(id: $id, name: $name, labels: $labels, description: $description) { ",
+           context_fields!(), " }
+         }");
+    /// Deletes a context.
+    CONTEXT_DELETE: model::ContextDelete = "contextDelete"
+        "mutation($id: ID!) { contextDelete(id: $id) { id } }";
+    /// Attaches a context.
+    CONTEXT_ATTACH: model::ContextAttach = "contextAttach"
+        "mutation($id: ID!, $stack: ID!, $priority: Int) {
+           contextAttach(id: $id, stack: $stack, priority: $priority) { id }
+         }";
+    /// Takes a context off.
+    CONTEXT_DETACH: model::ContextDetach = "contextDetach"
+        "mutation($id: ID!, $stack: ID!) { contextDetach(id: $id, stack: $stack) { id } }";
+    /// A variable of a context.
+    CONTEXT_CONFIG_ADD: model::ContextConfigAdd = "contextConfigAdd"
+        "mutation($context: ID!, $config: ConfigInput!) {
+           contextConfigAdd(context: $context, config: $config) { id type writeOnly checksum }
+         }";
+    /// Removes a variable or file of a context.
+    CONTEXT_CONFIG_DELETE: model::ContextConfigDelete = "contextConfigDelete"
+        "mutation($context: ID!, $id: ID!) { contextConfigDelete(context: $context, id: $id) { id } }";
+
     /// A new policy.
     POLICY_CREATE: model::PolicyCreate = "policyCreate"
         concat!("mutation($name: String!, $slug: String, $type: PolicyType!, $body: String!, $labels: [String!],

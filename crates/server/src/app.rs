@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use crate::announce::Networks;
 use crate::auth::{Limits, TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
 use crate::pki::{Keyring, PkiError};
@@ -38,6 +39,8 @@ pub struct App {
     pub limits: Limits,
     /// Proxies whose word about the client's address is believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Inner networks that messages about runs may go to.
+    pub networks: Networks,
     /// Pool certificates and envelope keys.
     pub keyring: Arc<Keyring>,
     /// Policies.
@@ -72,6 +75,8 @@ pub struct AppConfig {
     pub api_rate: u32,
     /// See [`App::trusted_proxies`].
     pub trusted_proxies: Vec<IpNet>,
+    /// See [`App::networks`].
+    pub outgoing_networks: Vec<IpNet>,
     /// The program whose children evaluate policies; none is this one.
     pub policy_program: Option<PathBuf>,
     /// What is kept for how long.
@@ -182,6 +187,7 @@ impl App {
             tokens,
             limits: Limits::new(config.api_rate),
             trusted_proxies: config.trusted_proxies.into(),
+            networks: Networks::new(config.outgoing_networks),
             keyring,
             judge,
             sources,

@@ -170,6 +170,9 @@ pub struct ServeArgs {
     /// put into `X-Forwarded-For`.
     #[arg(long, env = "GANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_parser = address_range, value_name = "RANGE")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Inner address ranges that messages about runs may go to, comma list; public ones always may.
+    #[arg(long, env = "GANTRY_OUTGOING_NETWORKS", value_delimiter = ',', value_parser = address_range, value_name = "RANGE")]
+    pub outgoing_networks: Vec<IpNet>,
     /// Requests of the API that one key, or one address without a key, may send in a second; ten times as many at
     /// once. 0 is no limit.
     #[arg(

@@ -4,6 +4,7 @@
 //! Never: runs anything of a stack itself, or starts a phase that changes the world without a durable grant.
 #![forbid(unsafe_code)]
 
+pub mod announce;
 pub mod app;
 pub mod auth;
 pub mod blobs;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod context;
 mod control;
 mod dev;
 mod policy;
@@ -12,6 +13,7 @@ mod pool;
 mod sign;
 mod stack;
 
+pub use context::{ContextCommand, ContextCreateArgs, ContextSetArgs, ContextUpdateArgs};
 pub use control::{
     DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs,
     StackId as StackIdArg,
@@ -72,6 +74,9 @@ pub enum Command {
     /// Stacks: what to run, and running it
     #[command(subcommand)]
     Stack(StackCommand),
+    /// Contexts: variables, files and hooks that stacks share
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Policies of the server: who approves, what plans may change, what commits start
     #[command(subcommand)]
     Policy(PolicyCommand),

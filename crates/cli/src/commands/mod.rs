@@ -1,5 +1,6 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
+mod context;
 mod key;
 mod local_preview;
 mod login;
@@ -27,6 +28,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Whoami => login::whoami(context).await,
         Command::Pool(command) => pool::run(context, command).await,
         Command::Stack(command) => stack::run(context, command).await,
+        Command::Context(command) => context::run(context, command).await,
         Command::Policy(command) => policy::run(context, command).await,
         Command::Run(command) => run::run(context, command).await,
         Command::Key(command) => key::run(context, command),

@@ -99,7 +99,7 @@ fn input(args: &CreateArgs) -> Value {
     input
 }
 
-fn hooks(hooks: &HookArgs) -> [(&'static str, &[String]); 11] {
+pub(super) fn hooks(hooks: &HookArgs) -> [(&'static str, &[String]); 11] {
     [
         ("beforeInit", &hooks.before_init),
         ("afterInit", &hooks.after_init),
@@ -218,19 +218,7 @@ fn tool(stack: &Stack) -> String {
 }
 
 async fn set_env(context: &Context, args: ConfigArgs) -> anyhow::Result<Exit> {
-    let (name, value) = match args.variable.split_once('=') {
-        Some((name, value)) => (name.to_owned(), value.to_owned()),
-        None => (
-            args.variable.clone(),
-            value_from_stdin(context, &args.variable)?,
-        ),
-    };
-    if name.is_empty() {
-        bail!(
-            "`{}` names no variable; expected NAME=VALUE or NAME",
-            args.variable
-        );
-    }
+    let (name, value) = variable(context, &args.variable)?;
     let vars = json!({
         "stack": args.id,
         "config": {
@@ -250,6 +238,18 @@ async fn set_env(context: &Context, args: ConfigArgs) -> anyhow::Result<Exit> {
             .note(&format!("set {} of stack {}", set.id, args.id));
     }
     Ok(Exit::Done)
+}
+
+/// Name and value of `NAME=VALUE`, or of `NAME` with the value on standard input.
+pub(super) fn variable(context: &Context, text: &str) -> anyhow::Result<(String, String)> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), value.to_owned()),
+        None => (text.to_owned(), value_from_stdin(context, text)?),
+    };
+    if name.is_empty() {
+        bail!("`{text}` names no variable; expected NAME=VALUE or NAME");
+    }
+    Ok((name, value))
 }
 
 /// Standard input to its end, without its last line end; asked for on a terminal.

@@ -17,6 +17,7 @@ mod enums;
 pub mod http;
 mod inputs;
 mod integrations;
+mod notifications;
 mod mutation;
 mod policy;
 mod pool;

@@ -5,6 +5,7 @@
 use gantry_protocol::ids::InvalidId;
 use gantry_protocol::{RunId, RunState, StackId};
 
+use crate::announce::SendError;
 use crate::auth::Forbidden;
 use crate::dispatch::PayloadError;
 use crate::domain::BadSchedule;
@@ -51,6 +52,9 @@ pub enum OperationError {
     /// The login for a repository can't be had.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// Messages can't go there.
+    #[error(transparent)]
+    Send(#[from] SendError),
     /// Settings in the repository, or those that were given, are wrong.
     #[error(transparent)]
     RuntimeConfig(#[from] RuntimeConfigError),
@@ -315,6 +319,7 @@ impl OperationError {
             Self::Forbidden(_)
             | Self::Probe(_)
             | Self::RuntimeConfig(_)
+            | Self::Send(_)
             | Self::IntegrationId(_)
             | Self::Id(_)
             | Self::Slug(_)

@@ -78,6 +78,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         source_file_prefixes: args.source_file_prefixes.clone(),
         api_rate: args.api_rate,
         trusted_proxies: args.trusted_proxies.clone(),
+        outgoing_networks: args.outgoing_networks.clone(),
         policy_program: args.policy_program.clone(),
         retention: tasks::retention::Retention {
             log_days: args.keep_logs_days,

@@ -175,6 +175,7 @@ async fn place(conn: &mut Conn, subject: &str) -> Result<Place, StoreError> {
         "pool" => "SELECT space_id, NULL FROM pools WHERE id = $1",
         "policy" => "SELECT space_id, NULL FROM policies WHERE id = $1",
         "context" => "SELECT space_id, NULL FROM contexts WHERE id = $1",
+        "notification_target" => "SELECT space_id, NULL FROM notification_targets WHERE id = $1",
         "integration" => "SELECT space_id, NULL FROM integrations WHERE id = $1",
         "space" => "SELECT id, NULL FROM spaces WHERE id = $1",
         "run" => {

@@ -19,6 +19,7 @@ pub mod leases;
 pub mod local_workspaces;
 pub mod logs;
 pub mod plans;
+pub mod outbox;
 pub mod policies;
 pub mod pool_keys;
 pub mod pools;

@@ -14,12 +14,13 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::announce;
 use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::commits;
 use crate::error::chain;
 use crate::operations::look_for_drift;
-use crate::store::pushes;
+use crate::store::{outbox, pushes};
 
 /// How often the database folds its log back into the main file.
 const UPKEEP: Duration = Duration::from_secs(300);
@@ -138,15 +139,34 @@ pub fn start(app: &Arc<App>) -> Vec<Loop> {
         app.stopping.clone(),
         move || commits::poll(Arc::clone(&shared)),
     );
+    let [news, messages] = announcements(app);
     vec![
         upkeep,
         spent,
         pushes,
         polls,
+        news,
+        messages,
         forgotten(app),
         drift(app),
         kept(app),
     ]
+}
+
+/// Tells others about runs.
+fn announcements(app: &Arc<App>) -> [Loop; 2] {
+    let shared = Arc::clone(app);
+    let news = Loop::start("news of runs", LOOK, app.stopping.clone(), move || {
+        announce::tell(Arc::clone(&shared))
+    });
+    let shared = Arc::clone(app);
+    let stopping = app.stopping.clone();
+    let messages = Loop::start("messages about runs", LOOK, stopping, move || {
+        announce::deliver(Arc::clone(&shared))
+    });
+    news.wake_on_changes(app);
+    messages.wake_on_changes(app);
+    [news, messages]
 }
 
 /// Removes what is kept too long.
@@ -167,11 +187,11 @@ fn drift(app: &Arc<App>) -> Loop {
     })
 }
 
-/// Forgets what is known of pushes for long.
+/// Forgets what is known of pushes and messages for long.
 fn forgotten(app: &Arc<App>) -> Loop {
     let shared = Arc::clone(app);
     Loop::start(
-        "upkeep of pushes",
+        "upkeep of pushes and messages",
         UPKEEP,
         app.stopping.clone(),
         move || {
@@ -180,6 +200,7 @@ fn forgotten(app: &Arc<App>) -> Loop {
                 let before = UnixMillis::now().plus(-KEPT);
                 let mut tx = app.store.begin().await?;
                 pushes::forget(&mut tx, before).await?;
+                outbox::forget(&mut tx, before).await?;
                 app.store.commit(tx).await
             }
         },

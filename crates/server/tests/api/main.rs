@@ -18,6 +18,7 @@ mod logins;
 mod matrix;
 mod managed;
 mod metadata;
+mod notifications;
 mod policies;
 mod pools;
 mod previews;

@@ -4,6 +4,7 @@
 
 mod contexts;
 mod integrations;
+mod notifications;
 mod access;
 mod chosen;
 mod policies;
@@ -31,6 +32,7 @@ pub struct Mutation(
     policies::PolicyMutation,
     contexts::ContextMutation,
     integrations::IntegrationMutation,
+    notifications::NotificationMutation,
     access::AccessMutation,
     previews::PreviewMutation,
     chosen::ChosenMutation,

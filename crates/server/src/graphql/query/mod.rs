@@ -4,6 +4,7 @@
 
 mod contexts;
 mod integrations;
+mod notifications;
 mod access;
 mod policies;
 mod pools;
@@ -21,6 +22,7 @@ pub struct Query(
     policies::PolicyQuery,
     contexts::ContextQuery,
     integrations::IntegrationQuery,
+    notifications::NotificationQuery,
     pools::PoolQuery,
     access::AccessQuery,
     registry::RegistryQuery,

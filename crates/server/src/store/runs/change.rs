@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::store::codes::{Code, to_json};
 use crate::store::commit::Commit;
-use crate::store::{StoreError, Tx, run_overrides, stacks};
+use crate::store::{StoreError, Tx, outbox, run_overrides, stacks};
 
 /// What a new run is made of.
 #[derive(Clone, Debug)]
@@ -248,7 +248,7 @@ async fn write_history(
         .bind(note)
         .execute(&mut **tx)
         .await?;
-    Ok(())
+    outbox::news(tx, run.id, run.version).await
 }
 
 async fn write_stop_note(tx: &mut Tx, id: RunId, note: Option<&str>) -> Result<(), StoreError> {

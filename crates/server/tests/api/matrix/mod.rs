@@ -97,6 +97,12 @@ impl Scene {
             let made = &made["vcsIntegrationCreate"]["integration"];
             things.insert("integration".to_owned(), id(made));
         }
+        if wants("target") {
+            let text = "mutation($name:String!$space:ID){notificationTargetCreate(name: $name, space: $space, url: \"https://hooks.example/\"){target{id}}}";
+            let made = admin.ok(text, json!({ "name": fresh, "space": at })).await;
+            let made = &made["notificationTargetCreate"]["target"];
+            things.insert("target".to_owned(), id(made));
+        }
         if wants("child") {
             let made = space(&self.world, &format!("{fresh}-child"), at).await;
             things.insert("child".to_owned(), id(&made));
@@ -248,7 +254,7 @@ async fn every_question_is_answered_by_role_and_space() {
     // Lists have something to hide.
     scene
         .things(
-            "$stack $run $pool $policy $context $integration $child",
+            "$stack $run $pool $policy $context $integration $target $child",
             MARK,
         )
         .await;

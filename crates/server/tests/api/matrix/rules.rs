@@ -101,6 +101,13 @@ pub(super) const QUERIES: &[Rule] = &[
         Done,
     ),
     rule("vcsIntegrations", Reader, "{id,name}", Done),
+    rule(
+        "notificationTarget",
+        Reader,
+        "(id: $target){id,name,deliveries{id}}",
+        Done,
+    ),
+    rule("notificationTargets", Reader, "{id,name}", Done),
     rule("space", Reader, "(id: $space){id,name}", Done),
     rule("spaces", Reader, "{id,name}", Done),
     rule(
@@ -318,6 +325,25 @@ pub(super) const MUTATIONS: &[Rule] = &[
         Writer,
         "(context: $context, id: \"A\"){id}",
         Done,
+    ),
+    rule(
+        "notificationTargetCreate",
+        Admin,
+        "(name: $fresh, space: $space, url: \"https://hooks.example/\"){target{id}}",
+        Done,
+    ),
+    rule(
+        "notificationTargetUpdate",
+        Admin,
+        "(id: $target, name: $fresh){id}",
+        Done,
+    ),
+    rule("notificationTargetDelete", Admin, "(id: $target){id}", Done),
+    rule(
+        "notificationRedeliver",
+        Admin,
+        "(target: $target, delivery: \"01JB8M6Q7N4T0V2X5Y8Z9A1B2C\"){id}",
+        Says("does not exist"),
     ),
     rule(
         "vcsIntegrationCreate",

@@ -1,0 +1,221 @@
+//! One request to a place outside.
+//!
+//! Takes a URL, headers and a body; gives the status or why there is none. Never: an address of an inner network
+//! that the operator did not name (looked up once, and that address is the one that is spoken to), a redirect
+//! followed, an answer's body kept.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use gantry_net::{ClientError, ClientOptions, ResolveError, Resolver, client_builder};
+use ipnet::IpNet;
+use reqwest::Url;
+
+/// How long a request may take in all.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
+
+/// Inner networks that may be spoken to.
+#[derive(Clone, Debug, Default)]
+pub struct Networks(Vec<IpNet>);
+
+/// Why nothing was sent, or nothing came back.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It is no URL that may be spoken to.
+    #[error("`{url}` is not a URL for messages: expected `https://…` without a user name")]
+    Url {
+        /// The URL, cut short.
+        url: String,
+    },
+    /// Clear text, or bad certificates of the host.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The name has no address.
+    #[error(transparent)]
+    Lookup(#[from] ResolveError),
+    /// The address is inside.
+    #[error("`{host}` is at {address}, in a network that GANTRY_OUTGOING_NETWORKS does not name")]
+    Inside {
+        /// The host.
+        host: String,
+        /// Its address.
+        address: IpAddr,
+    },
+    /// The request failed.
+    #[error("no answer from `{host}`")]
+    Http {
+        /// The host.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// It answered, but not well.
+    #[error("`{host}` answered with status {status}")]
+    Status {
+        /// The host.
+        host: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+impl Networks {
+    /// These besides all public ones.
+    pub fn new(allowed: Vec<IpNet>) -> Self {
+        Self(allowed)
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        is_public(address) || self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+/// Checks a URL as far as its text goes.
+pub fn check_url(text: &str) -> Result<Url, SendError> {
+    let refused = || SendError::Url {
+        url: text.chars().take(100).collect(),
+    };
+    let url = Url::parse(text).map_err(|_| refused())?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.has_host();
+    let known = matches!(url.scheme(), "https" | "http") && text.len() <= 2048;
+    if !plain || !known {
+        return Err(refused());
+    }
+    gantry_net::require_https_unless_loopback(&url).map_err(ClientError::from)?;
+    Ok(url)
+}
+
+/// Posts JSON; done when the answer's status is 2xx.
+pub(super) async fn post(
+    networks: &Networks,
+    url: &str,
+    headers: &[(&str, String)],
+    body: String,
+) -> Result<u16, SendError> {
+    let url = check_url(url)?;
+    let host = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let options = ClientOptions::new(concat!("gantry-server/", env!("CARGO_PKG_VERSION")));
+    let mut addresses = Vec::new();
+    for address in Resolver::system().lookup(&host).await? {
+        if !networks.allows(address) {
+            return Err(SendError::Inside { host, address });
+        }
+        addresses.push(SocketAddr::new(address, port));
+    }
+    let failed = |source: reqwest::Error| SendError::Http {
+        host: host.clone(),
+        source: source.without_url(),
+    };
+    let client = client_builder(&url, &options)?
+        .resolve_to_addrs(&host, &addresses)
+        .timeout(TIME_LIMIT);
+    let client = client.build().map_err(failed)?;
+    let mut request = client.post(url).header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let answer = request.body(body).send().await.map_err(failed)?;
+    match answer.status() {
+        status if status.is_success() => Ok(status.as_u16()),
+        status => Err(SendError::Status {
+            host,
+            status: status.as_u16(),
+        }),
+    }
+}
+
+/// Whether everybody may be at an address: it is in no network for inner, local or special use.
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_broadcast()
+                || ip.is_multicast()
+                || ip.is_documentation()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 198 && (18..20).contains(&b))
+                || (a, b, c) == (192, 0, 0))
+        }
+        // Only the range that is given out; of it not what carries an IPv4 address or is for documents.
+        IpAddr::V6(ip) => {
+            let [first, second, ..] = ip.segments();
+            (0x2000..0x4000).contains(&first)
+                && first != 0x2002
+                && !(first == 0x2001 && (second < 0x200 || second == 0xdb8))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_addresses_are_refused_unless_named() {
+        let none = Networks::default();
+        for outside in ["1.1.1.1", "93.184.216.34", "2606:4700::1111"] {
+            assert!(none.allows(outside.parse().unwrap()), "{outside}");
+        }
+        for inside in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:10.0.0.1",
+            "::ffff:127.0.0.1",
+            "2002:7f00:1::",
+            "64:ff9b::a00:1",
+            "2001:db8::1",
+            "ff02::1",
+        ] {
+            assert!(!none.allows(inside.parse().unwrap()), "{inside}");
+        }
+        let some = Networks::new(vec!["10.1.0.0/16".parse().unwrap()]);
+        assert!(some.allows("10.1.2.3".parse().unwrap()));
+        assert!(some.allows("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!some.allows("10.2.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn urls_for_messages() {
+        for good in [
+            "https://hooks.example/x?y=z",
+            "http://127.0.0.1:8080/",
+            "https://[2606::1]/",
+        ] {
+            assert!(check_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "hooks.example",
+            "http://hooks.example/",
+            "ftp://x/",
+            "https://a:b@x/",
+            "file:///etc",
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
+}
