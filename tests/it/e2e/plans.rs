@@ -73,18 +73,8 @@ fn asked(world: &World, stack: &str, run: &str) -> Value {
     world.api().ask(query, variables).expect("an answer")["stack"].clone()
 }
 
-#[test]
-fn a_warning_stops_autodeploy_for_a_person_and_the_plan_holds_no_secret() {
-    let world = World::start();
-    let _launcher = world.launcher("a").start();
-    let (run, policy) = started(&world, "warned", true, WARN);
-    let seen = run.wait("UNCONFIRMED");
-    let words = format!("policy `{policy}` warns: 3 resources change");
-    assert!(seen.reasons().contains(&words), "{}", seen.reasons());
-    run.wait_log("PREPARING", &words);
-    assert_eq!(seen.delta, Some([3, 0, 0]));
-
-    // What the server holds of the plan is what the policy was asked.
+/// What a policy was asked about one plan, once: it is what the server holds of the plan.
+fn input_of(world: &World, policy: &str) -> String {
     let sample = "query($id: ID!) { policy(id: $id) { evaluationRecords { key } } }";
     let records = world
         .api()
@@ -98,10 +88,24 @@ fn a_warning_stops_autodeploy_for_a_person_and_the_plan_holds_no_secret() {
     let input = "query($id: ID!, $key: String!) { policy(id: $id) { evaluationSample(key: $key) { input } } }";
     let variables = json!({ "id": policy, "key": keys[0]["key"] });
     let input = world.api().ask(input, variables).expect("a sample");
-    let input = input["policy"]["evaluationSample"]["input"]
+    input["policy"]["evaluationSample"]["input"]
         .as_str()
         .expect("a text")
-        .to_owned();
+        .to_owned()
+}
+
+#[test]
+fn a_warning_stops_autodeploy_for_a_person_and_the_plan_holds_no_secret() {
+    let world = World::start();
+    let _launcher = world.launcher("a").start();
+    let (run, policy) = started(&world, "warned", true, WARN);
+    let seen = run.wait("UNCONFIRMED");
+    let words = format!("policy `{policy}` warns: 3 resources change");
+    assert!(seen.reasons().contains(&words), "{}", seen.reasons());
+    run.wait_log("PREPARING", &words);
+    assert_eq!(seen.delta, Some([3, 0, 0]));
+
+    let input = input_of(&world, &policy);
     assert!(
         !input.contains("hunter2") && !input.contains("swordfish"),
         "{input}"
