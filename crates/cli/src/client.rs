@@ -22,6 +22,8 @@ use crate::profile::Login;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time for sending files.
 const UPLOAD: Duration = Duration::from_secs(30 * 60);
+/// Longest time for a file.
+const LONG: Duration = Duration::from_secs(3600);
 /// How long a query is tried again while the server can't be reached.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// A session is renewed when it has less than this left, in seconds.
@@ -119,6 +121,21 @@ pub struct Api {
     server: String,
     login: Login,
     session: Mutex<Option<Session>>,
+}
+
+/// A file on its way.
+pub struct Download<'a> {
+    api: &'a Api,
+    response: reqwest::Response,
+}
+
+impl Download<'_> {
+    /// The next piece; nothing at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        let piece = self.response.chunk().await;
+        let piece = piece.map_err(|source| self.api.unreachable(source))?;
+        Ok(piece.map(|bytes| bytes.to_vec()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -233,6 +250,49 @@ impl Api {
         })
     }
 
+    /// Begins to read a file of the server that may be long.
+    pub async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Download<'_>, ApiError> {
+        let jwt = self.jwt().await?;
+        let mut url = self.url.clone();
+        let base = url.path().trim_end_matches("graphql").to_owned();
+        url.set_path(&format!("{base}{path}"));
+        url.query_pairs_mut().extend_pairs(query).finish();
+        let request = self.http.get(url).bearer_auth(jwt).timeout(LONG);
+        let sent = request.send().await;
+        let response = sent.map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(Download {
+                api: self,
+                response,
+            });
+        }
+        let text = response.text().await;
+        let text = text.map_err(|source| self.unreachable(source))?;
+        if status == StatusCode::FORBIDDEN {
+            return Err(self.refusal(text.trim_end()));
+        }
+        Err(match status {
+            StatusCode::UNAUTHORIZED => self.unauthorized(),
+            _ => ApiError::Status {
+                server: self.server.clone(),
+                status,
+                text: text.chars().take(SHOWN).collect(),
+            },
+        })
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ApiError {
+        ApiError::Unreachable {
+            server: self.server.clone(),
+            source: source.without_url(),
+        }
+    }
+
     /// The session's token; a new session when there is none or it ends soon.
     async fn jwt(&self) -> Result<String, ApiError> {
         let mut session = self.session.lock().await;
@@ -266,10 +326,7 @@ impl Api {
         if let Some(metadata) = metadata {
             request = request.header(METADATA, metadata);
         }
-        let unreachable = |source: reqwest::Error| ApiError::Unreachable {
-            server: self.server.clone(),
-            source: source.without_url(),
-        };
+        let unreachable = |source| self.unreachable(source);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let text = response.text().await.map_err(unreachable)?;

@@ -1,5 +1,11 @@
 //! What the server answers, as types; also what `--output json` prints.
 
+mod access;
+
+pub use access::{
+    ApiKey, ApiKeyCreate, ApiKeyDelete, ApiKeys, Space, SpaceCreate, SpaceDelete, Spaces,
+};
+
 use gantry_protocol::{RunState, Secret};
 use serde::{Deserialize, Serialize};
 

@@ -57,6 +57,15 @@ macro_rules! policy_fields {
 macro_rules! context_fields {
     () => {
         "id name description labels space createdAt updatedAt"
+macro_rules! space_fields {
+    () => {
+        "id name description parentSpace inheritEntities accessLevel"
+    };
+}
+
+macro_rules! key_fields {
+    () => {
+        "id name role spaces creator createdAt lastUsedAt expiresAt"
     };
 }
 
@@ -307,6 +316,24 @@ operations! {
     /// Takes a policy off.
     POLICY_DETACH: model::PolicyDetach = "policyDetach"
         "mutation($id: ID!, $stack: ID!) { policyDetach(id: $id, stack: $stack) { id } }";
+    /// The spaces that the login sees.
+    SPACES: model::Spaces = "spaces"
+        concat!("{ spaces { ", space_fields!(), " } }");
+    /// A new space.
+    SPACE_CREATE: model::SpaceCreate = "spaceCreate"
+        concat!("mutation($input: SpaceInput!) { spaceCreate(input: $input) { ", space_fields!(), " } }");
+    /// Deletes a space.
+    SPACE_DELETE: model::SpaceDelete = "spaceDelete"
+        concat!("mutation($id: ID!) { spaceDelete(space: $id) { ", space_fields!(), " } }");
+    /// Keys in use.
+    API_KEYS: model::ApiKeys = "apiKeys"
+        concat!("{ apiKeys { ", key_fields!(), " } }");
+    /// A new key.
+    API_KEY_CREATE: model::ApiKeyCreate = "apiKeyCreate"
+        "mutation($input: ApiKeyInput!) { apiKeyCreate(input: $input) { id secret } }";
+    /// Takes a key back.
+    API_KEY_DELETE: model::ApiKeyDelete = "apiKeyDelete"
+        concat!("mutation($id: ID!) { apiKeyDelete(id: $id) { ", key_fields!(), " } }");
     /// What a text would decide.
     POLICY_SIMULATE: model::PolicySimulate = "policySimulate"
         "mutation($body: String!, $input: String!, $type: PolicyType!) {

@@ -178,7 +178,7 @@ pub struct ServeArgs {
     #[arg(
         long,
         env = "GANTRY_API_RATE",
-        default_value_t = 50,
+        default_value_t = 100,
         value_name = "NUMBER"
     )]
     pub api_rate: u32,

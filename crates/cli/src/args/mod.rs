@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod context;
 mod control;
+mod access;
 mod dev;
 mod policy;
 mod pool;
@@ -18,6 +19,7 @@ pub use control::{
     DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs,
     StackId as StackIdArg,
 };
+pub use access::{ApiKeyCommand, ApiKeyCreateArgs, AuditCommand, RoleArg, SpaceCommand};
 pub use dev::DevArgs;
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};
@@ -80,6 +82,15 @@ pub enum Command {
     /// Policies of the server: who approves, what plans may change, what commits start
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Spaces: who sees what
+    #[command(subcommand)]
+    Space(SpaceCommand),
+    /// Keys of the API: who may do what, and where
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
+    /// The audit trail: who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Runs of a stack
     #[command(subcommand)]
     Run(RunCommand),

@@ -1,6 +1,7 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
 mod context;
+mod access;
 mod key;
 mod local_preview;
 mod login;
@@ -30,6 +31,9 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Stack(command) => stack::run(context, command).await,
         Command::Context(command) => context::run(context, command).await,
         Command::Policy(command) => policy::run(context, command).await,
+        Command::Space(command) => access::space(context, command).await,
+        Command::ApiKey(command) => access::api_key(context, command).await,
+        Command::Audit(command) => access::audit(context, command).await,
         Command::Run(command) => run::run(context, command).await,
         Command::Key(command) => key::run(context, command),
         Command::Sign(args) => sign::run(context, *args).await,

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use super::context::{app, look};
 use super::schedulable::{SearchSchedulableRunsOutput, schedulable_page};
-use super::search::SearchInput;
+use super::search::{PageInfo, SearchInput};
+use super::space::Space;
 use crate::clock::UnixMillis;
 use crate::domain::Admission;
 use crate::operations::Held;
@@ -224,6 +225,28 @@ impl WorkerPool {
         self.pool.created_at.seconds()
     }
 
+    /// A pool's own row is not changed often enough to keep a time of it.
+    async fn updated_at(&self) -> i64 {
+        self.pool.created_at.seconds()
+    }
+
+    async fn deleted(&self) -> bool {
+        false
+    }
+
+    async fn space_details(&self, ctx: &Context<'_>) -> Result<Space, Error> {
+        Space::of(ctx, &self.pool.space).await
+    }
+
+    async fn workers_count(&self, ctx: &Context<'_>) -> Result<usize, Error> {
+        Ok(self.all(ctx).await?.len())
+    }
+
+    #[graphql(name = "managedByK8sController")]
+    async fn managed_by_k8s_controller(&self) -> bool {
+        false
+    }
+
     async fn enrolment(&self) -> WorkerPoolEnrolment {
         let rules = &self.pool.enrolment;
         WorkerPoolEnrolment {
@@ -271,4 +294,39 @@ impl WorkerPool {
         }
         Ok(workers)
     }
+}
+
+/// A page of pools.
+#[derive(SimpleObject)]
+pub(super) struct SearchWorkerPoolsOutput {
+    edges: Vec<SearchWorkerPoolsOutputEdge>,
+    page_info: PageInfo,
+}
+
+/// One of them.
+#[derive(SimpleObject)]
+struct SearchWorkerPoolsOutputEdge {
+    node: WorkerPool,
+}
+
+pub(super) async fn search(
+    ctx: &Context<'_>,
+    input: SearchInput,
+) -> Result<SearchWorkerPoolsOutput, Error> {
+    let wish = input.wish(&["name", "label", "labels", "space"], None)?;
+    let values = |pool: &Pool, field: &str| match field {
+        "name" => vec![pool.name.clone()],
+        "space" => vec![pool.space.clone()],
+        _ => pool.labels.clone(),
+    };
+    let all = look(ctx)?.pools().await?.into_iter();
+    let fitting = all.filter(|pool| {
+        wish.has_text(&[&pool.id.to_string(), &pool.name]) && wish.fits(|field| values(pool, field))
+    });
+    let (nodes, page_info) = wish.page(fitting, |pool| pool.id.to_string());
+    let node = |pool| SearchWorkerPoolsOutputEdge {
+        node: WorkerPool::listed(pool),
+    };
+    let edges = nodes.into_iter().map(node).collect();
+    Ok(SearchWorkerPoolsOutput { edges, page_info })
 }

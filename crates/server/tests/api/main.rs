@@ -8,6 +8,7 @@
 mod approval;
 mod audit;
 mod contexts;
+mod contract;
 mod concurrency;
 mod chosen;
 mod documents;

@@ -5,8 +5,9 @@
 use async_graphql::{Context, Error, ID, Object};
 
 use crate::graphql::context::{caller, look};
-use crate::graphql::pool::WorkerPool;
+use crate::graphql::pool::{self, SearchWorkerPoolsOutput, WorkerPool};
 use crate::graphql::schedulable::PublicWorkerPool;
+use crate::graphql::search::SearchInput;
 
 #[derive(Default)]
 pub(super) struct PoolQuery;
@@ -23,6 +24,15 @@ impl PoolQuery {
     async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {
         let pools = look(ctx)?.pools().await?;
         Ok(pools.into_iter().map(WorkerPool::listed).collect())
+    }
+
+    #[graphql(complexity = "input.page_size() * child_complexity")]
+    async fn search_worker_pools(
+        &self,
+        ctx: &Context<'_>,
+        input: SearchInput,
+    ) -> Result<SearchWorkerPoolsOutput, Error> {
+        pool::search(ctx, input).await
     }
 
     async fn worker_pool(&self, ctx: &Context<'_>, id: ID) -> Result<Option<WorkerPool>, Error> {

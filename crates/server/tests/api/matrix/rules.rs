@@ -63,6 +63,12 @@ pub(super) const QUERIES: &[Rule] = &[
     rule("workerPool", Reader, "(id: $pool){id,name}", Done),
     rule("workerPools", Reader, "{id,name}", Done),
     rule(
+        "searchWorkerPools",
+        Reader,
+        "(input: {}){edges{node{id,name}}}",
+        Done,
+    ),
+    rule(
         "publicWorkerPool",
         Reader,
         "{searchSchedulableRuns(input: {}){edges{node{stackId}}}}",
