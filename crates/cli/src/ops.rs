@@ -57,6 +57,9 @@ macro_rules! policy_fields {
 macro_rules! context_fields {
     () => {
         "id name description labels space createdAt updatedAt"
+    };
+}
+
 macro_rules! space_fields {
     () => {
         "id name description parentSpace inheritEntities accessLevel"

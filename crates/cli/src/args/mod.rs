@@ -14,12 +14,12 @@ mod pool;
 mod sign;
 mod stack;
 
+pub use access::{ApiKeyCommand, ApiKeyCreateArgs, AuditCommand, RoleArg, SpaceCommand};
 pub use context::{ContextCommand, ContextCreateArgs, ContextSetArgs, ContextUpdateArgs};
 pub use control::{
     DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs,
     StackId as StackIdArg,
 };
-pub use access::{ApiKeyCommand, ApiKeyCreateArgs, AuditCommand, RoleArg, SpaceCommand};
 pub use dev::DevArgs;
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};
