@@ -22,8 +22,9 @@ fn followed(cli: &Cli, args: &[&str]) -> Vec<Value> {
 }
 
 fn last_state(lines: &[Value]) -> &str {
-    let states = lines.iter().filter_map(|line| line["state"].as_str());
-    states.last().expect("a state")
+    let mut newest_first = lines.iter().rev();
+    let state = newest_first.find_map(|line| line["state"].as_str());
+    state.expect("a state")
 }
 
 #[test]
