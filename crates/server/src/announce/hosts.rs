@@ -178,3 +178,129 @@ pub(super) fn proof(host: CodeHost, login: &GitCredentials) -> (&'static str, St
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gantry_protocol::socket::PlanSummary;
+
+    use super::*;
+    use crate::store::testing::World;
+
+    const SHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    /// A run of that type at a repository of one of the four vendors, with a plan.
+    async fn record(run_type: RunType, url: &str) -> RunRecord {
+        let mut record = World::new().await.run(run_type).await;
+        url.clone_into(&mut record.settings.url);
+        record.plan = Some(PlanSummary {
+            has_changes: true,
+            add: 2,
+            change: 1,
+            ..PlanSummary::default()
+        });
+        record
+    }
+
+    #[tokio::test]
+    async fn each_host_gets_a_status_in_its_own_shape() {
+        use CodeHost::{AzureDevops, BitbucketDatacenter, Github, Gitlab};
+        let azure =
+            format!("/proj/_apis/git/repositories/net/commits/{SHA}/statuses?api-version=7.1");
+        #[rustfmt::skip]
+        let rows = [
+            (Github, "https://github.com/acme/net.git", format!("/repos/acme/net/statuses/{SHA}"),
+             ["pending", "success", "failure", "error"]),
+            (Gitlab, "https://gitlab.example/acme/sub/net.git",
+             format!("/projects/acme%2Fsub%2Fnet/statuses/{SHA}"),
+             ["running", "success", "failed", "canceled"]),
+            (BitbucketDatacenter, "https://bitbucket.example/scm/acme/net.git",
+             format!("/rest/build-status/1.0/commits/{SHA}"),
+             ["INPROGRESS", "SUCCESSFUL", "FAILED", "FAILED"]),
+            (AzureDevops, "https://dev.azure.com/org/proj/_git/net", azure,
+             ["pending", "succeeded", "failed", "error"]),
+        ];
+        let states = [
+            RunState::Planning,
+            RunState::Finished,
+            RunState::Failed,
+            RunState::Discarded,
+        ];
+        for (host, url, path, words) in rows {
+            let record = record(RunType::Tracked, url).await;
+            for (state, word) in states.into_iter().zip(words) {
+                let all = messages(host, "https://gantry.example", &record, state);
+                let [(found, body)] = &all[..] else {
+                    panic!("{host:?} {state}: {all:?}")
+                };
+                assert_eq!((found, &body["state"]), (&path, &json!(word)), "{state}");
+                let text = body.to_string();
+                let link = format!("https://gantry.example/stack/net/run/{}", record.run.id);
+                assert!(text.contains(&link), "{host:?}: {text}");
+            }
+            // A place that waits in a queue of ours is no news for reviewers.
+            let quiet = messages(host, "https://gantry.example", &record, RunState::Ready);
+            assert_eq!(quiet, []);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_preview_says_what_it_would_change_where_hosts_have_a_place_for_it() {
+        let github = record(RunType::Proposed, "https://github.com/acme/net.git").await;
+        let all = messages(CodeHost::Github, "https://g", &github, RunState::Finished);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!(all[1].0, format!("/repos/acme/net/commits/{SHA}/comments"));
+        let text = all[1].1["body"].as_str().unwrap();
+        assert!(
+            text.contains("+2 ~1 -0") && text.contains("`acme/net`"),
+            "{text}"
+        );
+
+        let gitlab = record(RunType::Proposed, "https://gitlab.example/acme/net.git").await;
+        let all = messages(CodeHost::Gitlab, "https://g", &gitlab, RunState::Finished);
+        let path = format!("/projects/acme%2Fnet/repository/commits/{SHA}/comments");
+        assert_eq!(all[1].0, path);
+        assert!(all[1].1["note"].as_str().unwrap().contains("+2 ~1 -0"));
+
+        for host in [CodeHost::BitbucketDatacenter, CodeHost::AzureDevops] {
+            let url = "https://dev.azure.com/org/proj/_git/net";
+            let record = record(RunType::Proposed, url).await;
+            let all = messages(host, "https://g", &record, RunState::Finished);
+            assert_eq!(all.len(), 1, "{host:?}: {all:?}");
+            assert!(
+                all[0].1["description"]
+                    .as_str()
+                    .unwrap()
+                    .contains("+2 ~1 -0"),
+                "{all:?}"
+            );
+        }
+        // Nobody asked for it at the code host.
+        let task = record(RunType::Task, "https://github.com/acme/net.git").await;
+        assert_eq!(
+            messages(CodeHost::Github, "https://g", &task, RunState::Finished),
+            []
+        );
+        let plain = messages(CodeHost::Git, "https://g", &github, RunState::Failed);
+        assert_eq!(plain, []);
+    }
+
+    #[test]
+    fn each_host_knows_a_token_by_its_own_header() {
+        let login = GitCredentials {
+            username: "u".to_owned(),
+            password: gantry_protocol::Secret::new("t"),
+        };
+        let basic = "Basic OnQ=".to_owned();
+        for (host, expected) in [
+            (CodeHost::Github, ("Authorization", "Bearer t".to_owned())),
+            (CodeHost::Gitlab, ("PRIVATE-TOKEN", "t".to_owned())),
+            (
+                CodeHost::BitbucketDatacenter,
+                ("Authorization", "Bearer t".to_owned()),
+            ),
+            (CodeHost::AzureDevops, ("Authorization", basic)),
+        ] {
+            assert_eq!(proof(host, &login), expected);
+        }
+    }
+}

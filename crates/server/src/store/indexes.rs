@@ -33,7 +33,7 @@ const ON_PURPOSE: [(&str, &str); 2] = [
     ),
     (
         "SELECT DISTINCT launcher_id FROM inbox",
-        "a message goes once it is acknowledged; asked once, at the start",
+        "a message goes once it is acknowledged, so there are never many",
     ),
 ];
 
