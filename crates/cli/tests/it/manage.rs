@@ -92,7 +92,7 @@ async fn a_stack_is_what_the_options_say() {
         "input": {
             "name": "Net", "repository": "https://git.example.org/net.git", "branch": "main",
             "projectRoot": null, "runnerImage": null, "workerPool": "P1", "autodeploy": true,
-            "labels": ["a", "b"], "description": null,
+            "labels": ["a", "b"], "description": null, "localPreviewEnabled": false,
             "vendorConfig": { "terraform": { "version": "1.11.4" } },
             "beforeInit": ["echo 1", "echo 2"],
         },
