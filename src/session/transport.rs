@@ -102,6 +102,17 @@ impl CallError {
             )
     }
 
+    /// Whether whoever answered has no such request, and no word of ours for it: a server from before it.
+    pub fn is_unknown_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Garbage {
+                status: 404 | 405,
+                ..
+            }
+        )
+    }
+
     /// Whether the server's log is at another offset than the request assumed.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Garbage { status: 409, .. })

@@ -68,6 +68,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/inbox", post(inbox))
         .route("/v1/leases", post(renew))
         .route("/v1/runs/{run}/{attempt}/phase", post(phase))
+        .route(
+            "/v1/runs/{run}/{attempt}/plan",
+            axum::routing::put(take_plan),
+        )
         .route("/v1/runs/{run}/{attempt}/grant", post(grant))
         .route("/v1/runs/{run}/{attempt}/result", post(result))
         .route(
@@ -169,6 +173,12 @@ async fn phase(State(server): Server, Path((run, attempt)): About, body: Bytes) 
     told.bytes.extend(&body);
     told.phases.push(entered.state);
     Json(Entered { state_version: 1 }).into_response()
+}
+
+async fn take_plan(State(server): Server, Path((run, attempt)): About, body: Bytes) -> Response {
+    let mut book = server.book();
+    book.note(Lease { run, attempt }).bytes.extend(&body);
+    Json(serde_json::json!({})).into_response()
 }
 
 async fn grant(State(server): Server, Path((run, attempt)): About, body: Bytes) -> Response {
