@@ -1,0 +1,4 @@
+//! The agent.
+#![forbid(unsafe_code)]
+
+fn main() {}
