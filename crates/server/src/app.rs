@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::announce::Networks;
 use crate::auth::{Limits, TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
+use crate::gateway::{self, Gateway};
 use crate::pki::{Keyring, PkiError};
 use crate::policies::Judge;
 use crate::store::{DATABASE, StorageFault, Store, StoreError};
@@ -47,6 +48,8 @@ pub struct App {
     pub judge: Judge,
     /// Where code may come from.
     pub sources: Sources,
+    /// Code hosts that only agents can reach.
+    pub gateway: Gateway,
     /// The URL under which this server is reached, without a trailing slash.
     pub base_url: String,
     /// What is kept for how long.
@@ -77,6 +80,8 @@ pub struct AppConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// See [`App::networks`].
     pub outgoing_networks: Vec<IpNet>,
+    /// `host:port` that tokens of VCS agent pools name; none if no agent can connect.
+    pub gateway_address: Option<String>,
     /// The program whose children evaluate policies; none is this one.
     pub policy_program: Option<PathBuf>,
     /// What is kept for how long.
@@ -132,6 +137,9 @@ pub enum AppError {
     /// The session keys don't work.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// The bridge to VCS agents can't be opened.
+    #[error("could not listen on the loopback address for git")]
+    Bridge(#[source] io::Error),
     /// The pool authority's keys don't work.
     #[error(transparent)]
     Keyring(#[from] PkiError),
@@ -179,6 +187,15 @@ impl App {
         };
         let judge = control.judge.clone();
         let stopping = control.stopping.clone();
+        let trusted_proxies: Arc<[IpNet]> = config.trusted_proxies.into();
+        let settings = gateway::Settings {
+            address: config.gateway_address,
+            trusted_proxies: Arc::clone(&trusted_proxies),
+            ..gateway::Settings::default()
+        };
+        let gateway = Gateway::open(Arc::clone(&store), settings, stopping.clone())
+            .await
+            .map_err(AppError::Bridge)?;
         Ok(Arc::new(Self {
             control,
             store,
@@ -186,7 +203,8 @@ impl App {
             blobs,
             tokens,
             limits: Limits::new(config.api_rate),
-            trusted_proxies: config.trusted_proxies.into(),
+            trusted_proxies,
+            gateway,
             networks: Networks::new(config.outgoing_networks),
             keyring,
             judge,

@@ -194,6 +194,14 @@ pub struct ServeArgs {
     /// Directories below which `file://` repositories may lie, comma list.
     #[arg(long, env = "GANTRY_SOURCE_FILE_PREFIXES", value_delimiter = ',')]
     pub source_file_prefixes: Vec<PathBuf>,
+    /// Address on which VCS agents connect (gRPC), such as `0.0.0.0:1984`; without it there is no VCS gateway. TLS and
+    /// proxies as for `--listen`.
+    #[arg(long, env = "GANTRY_VCS_GATEWAY_LISTEN", value_name = "ADDRESS")]
+    pub vcs_gateway_listen: Option<SocketAddr>,
+    /// `host:port` under which VCS agents reach it, for the tokens of their pools; by default the host of the public URL
+    /// and the port it listens on.
+    #[arg(long, env = "GANTRY_VCS_GATEWAY_ADDRESS", value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub vcs_gateway_address: Option<String>,
 }
 
 /// Why the settings can't be used.
@@ -201,9 +209,9 @@ pub struct ServeArgs {
 pub enum ConfigError {
     /// Clear text where others can listen.
     #[error(
-        "GANTRY_LISTEN `{0}` can be reached by others: give --tls-cert and --tls-key, or --behind-proxy if a proxy does TLS"
+        "{1} `{0}` can be reached by others: give --tls-cert and --tls-key, or --behind-proxy if a proxy does TLS"
     )]
-    ClearText(SocketAddr),
+    ClearText(SocketAddr, &'static str),
     /// The public URL is not one.
     #[error(
         "GANTRY_PUBLIC_URL `{0}` is not usable: expected `https://host[:port][/path]`, or `http://` for this host only"
@@ -235,8 +243,13 @@ impl ServeArgs {
     /// Checks what does not depend on the host's state.
     pub fn check(&self) -> Result<(), ConfigError> {
         let guarded = self.behind_proxy || self.tls().is_some();
-        if !self.listen.ip().is_loopback() && !guarded {
-            return Err(ConfigError::ClearText(self.listen));
+        let open = |address: SocketAddr| !address.ip().is_loopback() && !guarded;
+        if open(self.listen) {
+            return Err(ConfigError::ClearText(self.listen, "GANTRY_LISTEN"));
+        }
+        if let Some(address) = self.vcs_gateway_listen.filter(|address| open(*address)) {
+            let name = "GANTRY_VCS_GATEWAY_LISTEN";
+            return Err(ConfigError::ClearText(address, name));
         }
         if let Some(url) = self.public_url.as_ref().filter(|url| !usable_url(url)) {
             return Err(ConfigError::PublicUrl(url.clone()));
@@ -262,6 +275,20 @@ impl ServeArgs {
             None => format!("http://{bound}"),
         }
     }
+
+    /// `host:port` for the tokens of VCS agent pools: what was set, or the public URL's host, or the address that was
+    /// bound; nothing without a gateway.
+    pub fn vcs_address(&self, bound: Option<SocketAddr>) -> Option<String> {
+        if let Some(address) = &self.vcs_gateway_address {
+            return Some(address.clone());
+        }
+        let bound = bound?;
+        let url = self.public_url.as_deref().map(url::Url::parse);
+        match url.as_ref().and_then(|url| url.as_ref().ok()?.host_str()) {
+            Some(host) => Some(format!("{host}:{}", bound.port())),
+            None => Some(bound.to_string()),
+        }
+    }
 }
 
 /// What git may know of this process's environment.
@@ -280,6 +307,19 @@ fn address_range(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
     let range = text.parse().ok().or_else(one);
     range.ok_or_else(|| "expected an address range such as `10.0.0.0/8`, or an address".to_owned())
+}
+
+/// A name or address and a port, as a token has it.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(&format!("https://{text}/")).ok();
+    let whole = text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    let bare = url.is_some_and(|url| url.username().is_empty() && url.path() == "/");
+    match whole && bare && !text.contains(['@', '/', '?', '#']) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a host and a port such as `gantry.example:443`".to_owned()),
+    }
 }
 
 /// It stands in variables and policies: one plain word.
@@ -351,6 +391,14 @@ mod tests {
         }
         for (arguments, expected) in [
             (vec![], "--master-key-file"),
+            (
+                [&key[..], &["--vcs-gateway-listen", "0.0.0.0:1984"]].concat(),
+                "GANTRY_VCS_GATEWAY_LISTEN `0.0.0.0:1984`",
+            ),
+            (
+                [&key[..], &["--vcs-gateway-address", "https://a"]].concat(),
+                "gantry.example:443",
+            ),
             ([&key[..], &open].concat(), "0.0.0.0:1983"),
             ([&key[..], &["--listen", "localhost"]].concat(), "localhost"),
             ([&key[..], &["--tls-cert", "c"]].concat(), "--tls-key"),

@@ -16,6 +16,7 @@ pub mod dist;
 pub mod domain;
 pub mod download;
 pub mod error;
+pub mod gateway;
 pub mod graphql;
 pub mod logins;
 pub mod logstore;

@@ -18,6 +18,7 @@ pub mod run;
 mod slug;
 mod schedule;
 pub mod stack;
+mod vcs_pool;
 
 #[cfg(test)]
 mod documented;
@@ -41,3 +42,4 @@ pub use run::{
     Urgency,
 };
 pub use schedule::{BadSchedule, Schedule};
+pub use vcs_pool::{NoVcsPoolId, NoVcsPoolName, VcsPoolId, VcsPoolName};

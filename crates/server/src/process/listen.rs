@@ -65,9 +65,13 @@ pub(super) struct TlsListener {
 }
 
 impl TlsListener {
-    /// Begins to accept.
-    pub(super) fn new(listener: TcpListener, files: &TlsFiles) -> Result<Self, TlsError> {
-        let acceptor = TlsAcceptor::from(Arc::new(server_config(files)?));
+    /// Begins to accept connections that speak `protocol` (its name in TLS).
+    pub(super) fn new(
+        listener: TcpListener,
+        files: &TlsFiles,
+        protocol: &[u8],
+    ) -> Result<Self, TlsError> {
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(files, protocol)?));
         let address = listener.local_addr();
         let (sender, ready) = mpsc::channel(READY);
         let accepting = tokio::spawn(accept_all(listener, acceptor, sender));
@@ -142,7 +146,7 @@ async fn accept_all(
     }
 }
 
-fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+fn server_config(files: &TlsFiles, protocol: &[u8]) -> Result<ServerConfig, TlsError> {
     let unreadable = |what, path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::File { what, path, source }
@@ -159,6 +163,6 @@ fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
         source,
     };
     let mut config = builder.with_single_cert(chain, key).map_err(pair)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
 }

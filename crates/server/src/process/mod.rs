@@ -4,6 +4,7 @@
 //! requests cut while they could still end in time.
 
 mod commands;
+mod gateway;
 mod listen;
 mod printer;
 mod serve;

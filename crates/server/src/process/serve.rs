@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::gateway;
 use super::listen::{TlsError, TlsListener};
 use crate::app::{App, AppConfig, AppError};
 use crate::config::{ServeArgs, environment_for_git};
@@ -26,8 +27,10 @@ const GRACE: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address can't be used.
-    #[error("could not listen on GANTRY_LISTEN `{address}`")]
+    #[error("could not listen on {name} `{address}`")]
     Bind {
+        /// The setting.
+        name: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -59,17 +62,22 @@ pub struct Running {
     pub app: Arc<App>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where VCS agents connect; nothing if they can't.
+    pub agents_address: Option<SocketAddr>,
     server: JoinHandle<io::Result<()>>,
+    gateway: Option<JoinHandle<()>>,
     loops: Vec<tasks::Loop>,
     dispatch: JoinHandle<()>,
 }
 
 /// Binds, opens and starts; the address is written to `<data>/address` once requests are answered.
 pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
-    let address = args.listen;
-    let bind_failed = |source| ServeError::Bind { address, source };
-    let listener = TcpListener::bind(address).await.map_err(bind_failed)?;
-    let address = listener.local_addr().map_err(bind_failed)?;
+    let (listener, address) = bind("GANTRY_LISTEN", args.listen).await?;
+    let agents = match args.vcs_gateway_listen {
+        Some(address) => Some(bind("GANTRY_VCS_GATEWAY_LISTEN", address).await?),
+        None => None,
+    };
+    let agents_address = agents.as_ref().map(|(_, address)| *address);
     let config = AppConfig {
         data_dir: args.data_dir.clone(),
         master_key_file: args.master_key_file.clone(),
@@ -85,6 +93,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
             state_versions: args.keep_state_versions,
         },
         git_environment: environment_for_git(),
+        gateway_address: args.vcs_address(agents_address),
     };
     let app = App::open(config).await?;
     let loops = tasks::start(&app);
@@ -94,7 +103,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
     let stopped = app.stopping.clone().cancelled_owned();
     let server = match args.tls() {
         Some(files) => {
-            let listener = TlsListener::new(listener, &files)?;
+            let listener = TlsListener::new(listener, &files, b"http/1.1")?;
             let server = axum::serve(listener, router).with_graceful_shutdown(stopped);
             tokio::spawn(server.into_future())
         }
@@ -103,17 +112,40 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
             tokio::spawn(server.into_future())
         }
     };
+    let gateway = match agents {
+        Some((listener, _)) => Some(gateway::start(&app, listener, args.tls().as_ref())?),
+        None => None,
+    };
     let path = app.data_dir.join("address");
     std::fs::write(&path, format!("{address}\n"))
         .map_err(|source| ServeError::AddressFile { path, source })?;
     tracing::info!(%address, url = app.base_url, "listening");
+    if let Some(address) = agents_address {
+        tracing::info!(%address, "listening for VCS agents");
+    }
     Ok(Running {
         app,
         address,
+        agents_address,
+        gateway,
         server,
         loops,
         dispatch,
     })
+}
+
+async fn bind(
+    name: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::Bind {
+        name,
+        address,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 impl Running {
@@ -133,12 +165,16 @@ impl Running {
                 abort.abort();
             }
         }
+        if let Some(gateway) = self.gateway {
+            gateway::end(gateway).await;
+        }
         if self.dispatch.await.is_err() {
             tracing::error!("the dispatcher panicked");
         }
         for task in self.loops {
             task.ended().await;
         }
+        self.app.gateway.closed().await;
         self.app.store.close().await;
         tracing::info!("stopped");
     }

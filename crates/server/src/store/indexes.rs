@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Store;
 
 /// Tables that grow with every run, or with every request.
-const LARGE: [&str; 15] = [
+const LARGE: [&str; 16] = [
     "audit",
     "errored_states",
     "inbox",
@@ -22,6 +22,7 @@ const LARGE: [&str; 15] = [
     "stacks",
     "state_versions",
     "used_nonces",
+    "vcs_requests",
     "workspaces",
 ];
 

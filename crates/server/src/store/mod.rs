@@ -33,6 +33,8 @@ pub mod stack_config;
 pub mod stack_salts;
 pub mod stacks;
 pub mod tfstate;
+pub mod vcs_pools;
+pub mod vcs_requests;
 
 #[cfg(test)]
 mod indexes;

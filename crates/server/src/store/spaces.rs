@@ -144,6 +144,10 @@ pub async fn delete(conn: &mut Conn, id: &str, at: UnixMillis) -> Result<(), Sto
             "SELECT id FROM policies WHERE space_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT 1",
         ),
         (
+            "VCS agent pool",
+            "SELECT id FROM vcs_pools WHERE space_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT 1",
+        ),
+        (
             "VCS integration",
             "SELECT id FROM integrations WHERE space_id = $1 AND deleted_at IS NULL ORDER BY id LIMIT 1",
         ),
