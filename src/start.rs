@@ -5,6 +5,7 @@ mod parts;
 mod source;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use tracing::{info, warn};
@@ -48,6 +49,15 @@ pub struct Ready {
     pub own: OwnDir,
 }
 
+/// Added CAs that nothing can be signed with any more are said, not refused: another one may be in use.
+fn look_at_roots(config: &Config) {
+    for root in &config.root_cas {
+        for oddity in gantry_net::oddities(root, SystemTime::now()).unwrap_or_default() {
+            warn!("{oddity}");
+        }
+    }
+}
+
 /// Goes from configuration to a host that may take leases.
 ///
 /// # Errors
@@ -62,6 +72,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
             "the pool certificate in SPACELIFT_TOKEN ends soon; reset the pool in time"
         );
     }
+    look_at_roots(&config);
     let logins = Logins::new(config.images.logins.clone())?;
     let tool_keys = tool_keys(&config)?;
     let init_policy = init_policy(&config, &secrets)?;

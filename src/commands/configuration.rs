@@ -9,9 +9,11 @@ const HEAD: &str = "# Configuration of the launcher
 <!-- Made by `gantry-launcher configuration`; a test fails when this page and the code differ. -->
 
 Everything is set by environment variables. All mistakes are told at once, each with the name of its variable, and the
-launcher does not start with any. An empty value counts as unset. Names that begin with `SPACELIFT_` mean what the
-public documentation of private workers says; where that is silent, the table says what holds here. Durations are
-written as in Go (`90s`, `120m`, `1h30m`), flags are `true` or `false`.
+launcher does not start with any. An empty value counts as unset. What is unset is looked for in a file of the
+variable's name in `$CREDENTIALS_DIRECTORY`, where systemd lays credentials: so token and key need to stand in no
+environment. Names that begin with `SPACELIFT_` mean what the public documentation of private workers says; where that
+is silent, the table says what holds here. Durations are written as in Go (`90s`, `120m`, `1h30m`), flags are `true`
+or `false`.
 
 For images in Amazon ECR the AWS SDK reads variables of its own (`AWS_…`). Credentials are looked for in the
 environment, the profile, the web identity token, the role of the task and, by IMDSv2, the role of the instance;

@@ -6,12 +6,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use gantry_net::NamedPem;
 use gantry_protocol::Secret;
 use reqwest::Url;
-use serde::Deserialize;
 
 use super::parse::Reader;
 use super::variables as var;
@@ -63,12 +60,6 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RootCas {
-    ca_certificates: Vec<String>,
-}
-
 impl Reader<'_> {
     pub(super) fn proxies(&mut self) -> Proxies {
         let either = |read: &Self, name: &str| {
@@ -104,8 +95,8 @@ impl Reader<'_> {
         let Some(text) = self.value(var::ROOT_CAS) else {
             return Vec::new();
         };
-        root_cas(&text).unwrap_or_else(|rule| {
-            self.wrong(var::ROOT_CAS, rule);
+        gantry_net::parse_added(&text).unwrap_or_else(|error| {
+            self.wrong(var::ROOT_CAS, error);
             Vec::new()
         })
     }
@@ -198,29 +189,4 @@ fn base_url(text: &str) -> Option<Url> {
         && url.fragment().is_none();
     // Clear text would show credentials to the way there.
     (url.scheme() == "https" && url.has_host() && plain).then_some(url)
-}
-
-fn root_cas(text: &str) -> Result<Vec<NamedPem>, String> {
-    // `base64` wraps its lines unless told otherwise.
-    let compact: String = text.split_ascii_whitespace().collect();
-    let json = STANDARD
-        .decode(compact)
-        .map_err(|_| "is not base64".to_owned())?;
-    let cas: RootCas = serde_json::from_slice(&json)
-        .map_err(|_| "does not decode to `{\"caCertificates\":[\"…\"]}`".to_owned())?;
-    if cas.ca_certificates.is_empty() {
-        return Err("lists no certificate".to_owned());
-    }
-    let mut roots = Vec::new();
-    for (index, certificate) in cas.ca_certificates.iter().enumerate() {
-        let compact: String = certificate.split_ascii_whitespace().collect();
-        let pem = STANDARD
-            .decode(compact)
-            .map_err(|_| format!("entry {index} of `caCertificates` is not base64"))?;
-        let origin = format!("{} (entry {index})", var::ROOT_CAS);
-        let root = NamedPem { origin, pem };
-        gantry_net::check_roots(&root).map_err(|error| error.to_string())?;
-        roots.push(root);
-    }
-    Ok(roots)
 }

@@ -45,6 +45,10 @@ impl Context {
     /// A client for a login that may not be stored yet.
     pub fn api_for(&self, login: Login) -> anyhow::Result<Api> {
         let mut options = ClientOptions::new(concat!("gantry/", env!("CARGO_PKG_VERSION")));
+        if let Some(added) = &self.env.root_cas {
+            let roots = gantry_net::parse_added(added);
+            options.extra_roots = roots.context(gantry_net::ADDITIONAL_ROOT_CAS)?;
+        }
         if let Some(path) = &self.global.ca_file {
             let pem = std::fs::read(path);
             let pem =

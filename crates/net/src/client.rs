@@ -43,6 +43,12 @@ pub enum ClientError {
         /// What rustls said.
         source: rustls::Error,
     },
+    /// A block of an added file that is no certificate.
+    #[error("`{origin}` holds a damaged certificate")]
+    Damaged {
+        /// File or variable it came from.
+        origin: String,
+    },
     /// The TLS provider does not support the protocol versions.
     #[error("the TLS settings don't fit the provider")]
     Tls(#[source] rustls::Error),

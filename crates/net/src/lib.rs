@@ -6,11 +6,15 @@
 //! nobody configured, a redirect followed silently, or clear-text HTTP beyond this host.
 #![forbid(unsafe_code)]
 
+mod added;
 mod bundle;
 mod client;
 mod endpoint;
 mod resolver;
 
+pub use added::{
+    ADDITIONAL_ROOT_CAS, AddedError, Oddity, oddities, parse_added, read_file, write_added,
+};
 pub use bundle::merged_bundle;
 pub use client::{
     ClientError, ClientOptions, NamedPem, check_roots, client_builder, install_crypto,

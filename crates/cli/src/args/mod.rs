@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod ca;
 mod context;
 mod control;
 mod access;
@@ -15,6 +16,7 @@ mod sign;
 mod stack;
 
 pub use access::{ApiKeyCommand, ApiKeyCreateArgs, AuditCommand, RoleArg, SpaceCommand};
+pub use ca::CaCommand;
 pub use context::{ContextCommand, ContextCreateArgs, ContextSetArgs, ContextUpdateArgs};
 pub use control::{
     DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs,
@@ -102,6 +104,9 @@ pub enum Command {
     /// Signs worker binaries, offline
     #[command(subcommand)]
     Release(ReleaseCommand),
+    /// CAs of your own, for every component
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Starts a server and a launcher on this machine, for trying Gantry out
     Dev(DevArgs),
 }

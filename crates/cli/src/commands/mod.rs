@@ -1,5 +1,6 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
+mod ca;
 mod context;
 mod access;
 mod key;
@@ -38,6 +39,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Key(command) => key::run(context, command),
         Command::Sign(args) => sign::run(context, *args).await,
         Command::Release(command) => release::run(context, command),
+        Command::Ca(command) => ca::run(context, command),
         Command::Dev(args) => crate::dev::run(context, args).await,
     }
 }

@@ -4,6 +4,7 @@
     reason = "a test's helper may panic like the test"
 )]
 
+mod ca;
 mod fake;
 mod follow;
 mod login;
