@@ -99,18 +99,26 @@ pub fn client_builder(
     options: &ClientOptions,
 ) -> Result<ClientBuilder, ClientError> {
     require_https_unless_loopback(endpoint)?;
+    internal_client_builder(endpoint, options)
+}
+
+/// As [`client_builder`] for a host that an operator named as internal: clear text is accepted, because an internal
+/// host may speak nothing else. A client for an `https` endpoint still refuses everything else.
+pub fn internal_client_builder(
+    endpoint: &Url,
+    options: &ClientOptions,
+) -> Result<ClientBuilder, ClientError> {
     let builder = reqwest::Client::builder()
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(options.resolver.clone())
         .tls_backend_preconfigured(tls_config(&options.extra_roots)?);
-    // Clear text is accepted because it does not leave this host: a proxy would carry it out.
-    let local = endpoint.scheme() == "http" && is_loopback(endpoint);
-    Ok(if local {
-        builder.no_proxy()
-    } else {
-        builder.https_only(true)
+    Ok(match endpoint.scheme() {
+        // Clear text that does not leave this host: a proxy would carry it out.
+        "http" if is_loopback(endpoint) => builder.no_proxy(),
+        "http" => builder,
+        _ => builder.https_only(true),
     })
 }
 

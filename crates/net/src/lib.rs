@@ -18,7 +18,7 @@ pub use added::{
 pub use bundle::merged_bundle;
 pub use client::{
     ClientError, ClientOptions, NamedPem, check_roots, client_builder, install_crypto,
-    metadata_client_builder, tls_config,
+    internal_client_builder, metadata_client_builder, tls_config,
 };
 pub use endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
 pub use resolver::{ResolveError, Resolver};
