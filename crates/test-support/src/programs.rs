@@ -25,6 +25,10 @@ pub enum Program {
     Worker,
     /// `gantry`.
     Cli,
+    /// `gantry-vcs-agent`.
+    VcsAgent,
+    /// `gantry-code-host`: a Git host for tests.
+    CodeHost,
     /// `gantry-breakout`: what hostile code would try. Static, because any image has to run it.
     Breakout,
 }
@@ -36,6 +40,8 @@ impl Program {
             Self::Launcher => "gantry-launcher",
             Self::Worker => "gantry-worker",
             Self::Cli => "gantry",
+            Self::VcsAgent => "gantry-vcs-agent",
+            Self::CodeHost => "gantry-code-host",
             Self::Breakout => "gantry-breakout",
         }
     }
