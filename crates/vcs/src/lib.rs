@@ -5,6 +5,8 @@ pub mod audit;
 pub mod backoff;
 pub mod blocklist;
 pub mod exit;
+pub mod check;
+pub mod config;
 pub mod filter;
 pub mod forward;
 pub mod graphql;

@@ -246,6 +246,12 @@ impl Rules {
         self.vendor
     }
 
+    /// Which projects may be asked for.
+    #[must_use]
+    pub fn allowed_projects(&self) -> &AllowedProjects {
+        &self.allowed
+    }
+
     /// Judges a request.
     ///
     /// # Errors

@@ -226,6 +226,22 @@ pub(crate) fn rows(vendor: Vendor) -> &'static [Row] {
     }
 }
 
+/// The vendor's table for people, as Markdown.
+#[must_use]
+pub fn page(vendor: Vendor) -> String {
+    let mut page = "| purpose | route | project |\n|---|---|---|\n".to_owned();
+    for row in rows(vendor) {
+        let project = match row.scope {
+            Scope::Project => "held to the allowed ones",
+            Scope::Open => "none",
+            Scope::List(_) => "list: only allowed ones are left in the answer",
+            Scope::Body => "`repository` of the query, held to the allowed ones",
+        };
+        let _ = writeln!(page, "| {} | `{}` | {project} |", row.purpose, row.shown());
+    }
+    page
+}
+
 /// Parameters by which a request reaches into a second project: each value is held to the allowed ones.
 pub(crate) fn other_project_keys(vendor: Vendor) -> &'static [&'static str] {
     match vendor {

@@ -1,0 +1,201 @@
+//! What the agent tells people at a terminal, besides serving: verdicts, routes, settings.
+//!
+//! Takes a command, writes to what it is given, gives an exit code. Never: a request to anybody.
+
+use std::io::{self, Read as _, Write};
+use std::path::Path;
+
+use crate::config::{self, Mistake, Question, Source};
+use crate::route;
+use crate::rules::{Admitted, Asked, Refusal, Rules};
+use crate::vendor::Vendor;
+
+/// Longest body that is read, in bytes.
+const BODY_LIMIT: u64 = 1 << 20;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Admitted, or printed.
+    Well,
+    /// Refused.
+    Refused,
+    /// The arguments are not usable.
+    Usage,
+}
+
+impl Ended {
+    /// The exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Refused => 1,
+            Self::Usage => 2,
+        }
+    }
+}
+
+/// Explains what becomes of a request under the settings of `source`.
+///
+/// # Errors
+/// When `out` can't be written to.
+pub fn check(question: &Question, source: &dyn Source, out: &mut dyn Write) -> io::Result<Ended> {
+    let rules = match config::read_rules(source) {
+        Ok(rules) => rules,
+        Err(mistakes) => return told(&mistakes, out),
+    };
+    let body = match question.body.as_deref().map(read).transpose() {
+        Ok(body) => body.unwrap_or_default(),
+        Err(error) => {
+            writeln!(out, "--body: {error}")?;
+            return Ok(Ended::Usage);
+        }
+    };
+    let asked = Asked {
+        method: &question.method,
+        target: &question.target,
+        body: &body,
+    };
+    match rules.admit(&asked) {
+        Ok(admitted) => admitted_text(&rules, &admitted, out).map(|()| Ended::Well),
+        Err(refusal) => refused_text(&rules, &refusal, out).map(|()| Ended::Refused),
+    }
+}
+
+/// Prints the routes, of the vendor that `source` names or of all.
+///
+/// # Errors
+/// When `out` can't be written to.
+pub fn routes(source: &dyn Source, out: &mut dyn Write) -> io::Result<Ended> {
+    match config::read_vendor(source) {
+        Ok(Some(vendor)) => out.write_all(route::page(vendor).as_bytes())?,
+        Ok(None) => {
+            for vendor in Vendor::ALL {
+                writeln!(out, "## {vendor}\n\n{}", route::page(vendor))?;
+            }
+        }
+        Err(mistakes) => return told(&mistakes, out),
+    }
+    Ok(Ended::Well)
+}
+
+/// Prints flags and variables.
+///
+/// # Errors
+/// When `out` can't be written to.
+pub fn configuration(out: &mut dyn Write) -> io::Result<Ended> {
+    out.write_all(config::page().as_bytes())?;
+    Ok(Ended::Well)
+}
+
+fn told(mistakes: &[Mistake], out: &mut dyn Write) -> io::Result<Ended> {
+    for mistake in mistakes {
+        writeln!(out, "{mistake}")?;
+    }
+    Ok(Ended::Usage)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(BODY_LIMIT).read_to_end(&mut body)?;
+    Ok(body)
+}
+
+fn admitted_text(rules: &Rules, admitted: &Admitted, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "admitted: {}", admitted.purpose())?;
+    writeln!(out, "vendor:   {}", rules.vendor())?;
+    writeln!(out, "route:    {}", admitted.row())?;
+    writeln!(out, "project:  {}", admitted.project().unwrap_or("none"))?;
+    writeln!(out, "allowed:  {}", rules.allowed_projects().as_str())?;
+    writeln!(out, "asked as: {}", admitted.target())?;
+    if admitted.place() == route::Place::Codeload {
+        writeln!(
+            out,
+            "host:     the base endpoint's with `codeload.` in front"
+        )?;
+    }
+    if admitted.filter().is_some() {
+        writeln!(
+            out,
+            "answer:   projects that are not allowed are taken out of the list"
+        )?;
+    }
+    Ok(())
+}
+
+fn refused_text(rules: &Rules, refusal: &Refusal, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "refused:  {refusal}")?;
+    writeln!(out, "vendor:   {}", rules.vendor())?;
+    if let Some(purpose) = refusal.purpose() {
+        writeln!(out, "purpose:  {purpose}")?;
+    }
+    if let Some(project) = refusal.project() {
+        writeln!(out, "project:  {project}")?;
+    }
+    writeln!(out, "gateway:  {}", refusal.for_gateway())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn ask(method: &str, target: &str, settings: &[(&str, &str)]) -> (Ended, String) {
+        let named = |(name, value): &(&str, &str)| {
+            (format!("SPACELIFT_VCS_AGENT_{name}"), (*value).to_owned())
+        };
+        let source: BTreeMap<_, _> = settings.iter().map(named).collect();
+        let question = Question {
+            method: method.into(),
+            target: target.into(),
+            body: None,
+        };
+        let mut out = Vec::new();
+        let ended = check(&question, &source, &mut out).unwrap();
+        (ended, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_verdict_says_why() {
+        let gitlab = [("VENDOR", "gitlab"), ("ALLOWED_PROJECTS", "team/.*")];
+        let (ended, text) = ask("GET", "/api/v4/projects/team%2Fapp", &gitlab);
+        assert_eq!(ended.code(), 0, "{text}");
+        for part in [
+            "Get Project",
+            "/api/v4/projects/{project}",
+            "project:  team/app",
+            "allowed:  team/.*",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        let (ended, text) = ask("GET", "/api/v4/projects", &gitlab);
+        assert!(
+            ended == Ended::Well && text.contains("taken out of the list"),
+            "{text}"
+        );
+        let (ended, text) = ask("GET", "/api/v4/projects/other%2Fapp", &gitlab);
+        assert_eq!(ended.code(), 1);
+        assert!(
+            text.contains("project `other/app`") && text.contains("allowed projects regexp"),
+            "{text}"
+        );
+        let (ended, text) = ask("GET", "/api/v4/../admin", &gitlab);
+        assert!(
+            ended == Ended::Refused && text.contains("dot segment"),
+            "{text}"
+        );
+        let (ended, text) = ask(
+            "GET",
+            "/",
+            &[("VENDOR", "gitea"), ("ALLOWED_PROJECTS", "(")],
+        );
+        assert_eq!(
+            (ended.code(), text.lines().next().is_some()),
+            (2, true),
+            "{text}"
+        );
+    }
+}
