@@ -224,3 +224,6 @@ fn is_unfit(c: char) -> bool {
 fn is_dots(piece: &str) -> bool {
     !piece.is_empty() && piece.chars().all(|c| c == '.' || c == ' ')
 }
+
+#[cfg(test)]
+mod tests;
