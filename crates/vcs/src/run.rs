@@ -1,58 +1,27 @@
 //! The life of the agent: settings to slots, signals to an exit code.
 //!
-//! Takes [`Settings`] that have no mistakes left, gives how the process ends. Never: an exit while an answer is still
+//! Takes a [`Config`], gives how the process ends. Never: an exit while an answer is still
 //! going out and there is time left to drain.
 
+use std::collections::BTreeMap;
 use std::io::stdout;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_net::{ClientOptions, NamedPem, Resolver};
-use gantry_vcs_wire::PoolToken;
+use gantry_net::{ClientOptions, Resolver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::audit::{Audit, Tally};
+use crate::config::{Config, CredentialFrom};
 use crate::exit::Exit;
-use crate::forward::{Base, Credential, Forwarder, Limits, Setup, SetupError, chain};
+use crate::forward::{
+    Base, BaseError, Credential, CredentialError, Forwarder, Limits, Setup, SetupError, chain,
+};
 use crate::health::{self, HealthError};
-use crate::rules::Rules;
 use crate::stream::{self, Agent, DialError, Dialler, Gateway, NotLetIn};
-
-/// What an agent is told, checked.
-pub struct Settings {
-    /// The gateway, and what opens it.
-    pub token: PoolToken,
-    /// Clear text to the gateway.
-    pub insecure: bool,
-    /// Number of streams.
-    pub parallelism: usize,
-    /// The tags, as a JSON object.
-    pub tags: String,
-    /// CAs that are trusted besides the bundled and the host's.
-    pub roots: Vec<NamedPem>,
-    /// The Git host.
-    pub base: Base,
-    /// What may pass.
-    pub rules: Rules,
-    /// What the agent shows the host instead of what the gateway sends.
-    pub credential: Option<Credential>,
-    /// How long exchanges may take.
-    pub limits: Limits,
-    /// Whether the host is told not to compress.
-    pub identity: bool,
-    /// Largest body for a gateway that takes no parts, in bytes.
-    pub whole_limit: usize,
-    /// Requests and responses are printed with their headers.
-    pub dump: bool,
-    /// How long stopping waits for what is in flight.
-    pub drain: Duration,
-    /// Where health and metrics are served.
-    pub health: Option<SocketAddr>,
-}
 
 /// Why the agent can't begin.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +30,10 @@ enum StartError {
     Dial(#[from] DialError),
     #[error(transparent)]
     Host(#[from] SetupError),
+    #[error("the base endpoint can't be used")]
+    Base(#[from] BaseError),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     #[error(transparent)]
     Health(#[from] HealthError),
     #[error("signals can't be taken over")]
@@ -68,8 +41,8 @@ enum StartError {
 }
 
 /// Runs until a signal, or until the gateway says that this agent is not for its pool.
-pub async fn run(settings: Settings) -> Exit {
-    match begin(settings).await {
+pub async fn run(config: Config) -> Exit {
+    match begin(config).await {
         Ok(exit) => exit,
         Err(error) => {
             error!("{}", chain(&error));
@@ -78,11 +51,14 @@ pub async fn run(settings: Settings) -> Exit {
     }
 }
 
-async fn begin(settings: Settings) -> Result<Exit, StartError> {
+async fn begin(config: Config) -> Result<Exit, StartError> {
     let mut signals = Signals::take()?;
-    let drain_limit = settings.drain;
-    let listen = settings.health;
-    let agent = agent(settings)?;
+    let drain_limit = config.times.drain;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let listen = config.health;
+    let agent = agent(config)?;
     let health = match listen {
         Some(address) => Some(health::serve(address, Arc::clone(&agent.tally)).await?),
         None => None,
@@ -138,44 +114,72 @@ fn over(ended: Result<(), NotLetIn>) -> Exit {
     }
 }
 
-fn agent(settings: Settings) -> Result<Arc<Agent>, StartError> {
+fn agent(config: Config) -> Result<Arc<Agent>, StartError> {
     let tally = Arc::new(Tally::default());
-    let pool = settings.token.pool.clone();
-    let audit = Audit::new(pool, settings.dump, Box::new(stdout()), Arc::clone(&tally));
+    let pool = config.token.pool.clone();
+    let audit = Audit::new(pool, config.dump, Box::new(stdout()), Arc::clone(&tally));
     let resolver = Resolver::system();
     let mut options = ClientOptions::new(concat!("gantry-vcs-agent/", env!("CARGO_PKG_VERSION")));
-    options.extra_roots.clone_from(&settings.roots);
+    options.extra_roots.clone_from(&config.roots);
     options.resolver = resolver.clone();
     let forwarder = Forwarder::new(Setup {
-        base: settings.base,
+        base: Base::new(config.base)?,
         options,
-        credential: settings.credential,
-        limits: settings.limits,
-        identity: settings.identity,
+        credential: credential(config.credential.as_ref())?,
+        limits: Limits {
+            short: config.times.short,
+            bulk: config.times.bulk,
+            idle: config.times.idle,
+        },
+        identity: config.identity,
         audit: audit.clone(),
     })?;
     let dialler = Dialler::new(
-        &settings.token.host,
-        &settings.roots,
+        &config.token.host,
+        &config.roots,
         resolver,
-        settings.insecure,
+        config.dial_insecure,
     )?;
-    if settings.insecure {
+    if config.dial_insecure {
         warn!(gateway = %dialler.origin(), "the pool's key and all requests go to the gateway in clear text");
     }
     Ok(Arc::new(Agent {
-        token: settings.token,
+        token: config.token,
         dialler,
-        parallelism: settings.parallelism,
-        tags: settings.tags,
+        parallelism: config.parallelism,
+        tags: ascii_json(&config.tags),
         process: ulid::Ulid::generate().to_string(),
-        rules: Arc::new(settings.rules),
+        rules: Arc::new(config.rules),
         forwarder,
         audit,
         tally,
-        whole_limit: settings.whole_limit,
+        whole_limit: config.body_limit,
         gateway: Gateway::default(),
     }))
+}
+
+fn credential(from: Option<&CredentialFrom>) -> Result<Option<Credential>, CredentialError> {
+    Ok(match from {
+        Some(CredentialFrom::Text(text)) => Some(Credential::fixed(text)?),
+        Some(CredentialFrom::File(path)) => Some(Credential::in_file(path)?),
+        None => None,
+    })
+}
+
+/// The tags as JSON that any header can carry.
+fn ascii_json(tags: &BTreeMap<String, String>) -> String {
+    let json = serde_json::to_string(tags).expect("invariant: texts have a JSON form");
+    let mut ascii = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() && letter != '\x7f' {
+            ascii.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            ascii.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    ascii
 }
 
 /// The process's stop signals.
@@ -201,5 +205,25 @@ impl Signals {
             _ = int.recv() => {}
             _ = hup.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_fit_into_a_header_and_read_back() {
+        let tags: BTreeMap<_, _> =
+            [("Ort".to_owned(), "Köln \u{1F680}\u{7f}\n\"".to_owned())].into();
+        let json = ascii_json(&tags);
+        assert!(
+            json.bytes().all(|byte| (b' '..b'\x7f').contains(&byte)),
+            "{json}"
+        );
+        assert_eq!(
+            serde_json::from_str::<BTreeMap<String, String>>(&json).unwrap(),
+            tags
+        );
     }
 }

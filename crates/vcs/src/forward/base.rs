@@ -14,9 +14,6 @@ const CODELOAD: &str = "codeload";
 /// Why a text is no base endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseError {
-    /// No URL.
-    #[error("is not a URL such as `https://git.example.com` or `http://10.0.0.1:7990/base`")]
-    NotAUrl(#[source] url::ParseError),
     /// Another scheme.
     #[error("has the scheme `{0}`: use https or http")]
     Scheme(String),
@@ -48,12 +45,11 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads a base endpoint; one slash at its end counts for nothing.
+    /// Takes a base endpoint; a slash at its end counts for nothing.
     ///
     /// # Errors
     /// It is no `http` or `https` URL, or has userinfo, query or fragment.
-    pub fn parse(text: &str) -> Result<Self, BaseError> {
-        let url = Url::parse(text.trim()).map_err(BaseError::NotAUrl)?;
+    pub fn new(url: Url) -> Result<Self, BaseError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(BaseError::Scheme(url.scheme().to_owned()));
         }
@@ -143,8 +139,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn parse(text: &str) -> Result<Base, String> {
+        let url = Url::parse(text).map_err(|error| error.to_string())?;
+        Base::new(url).map_err(|error| error.to_string())
+    }
+
     fn base(text: &str) -> Base {
-        Base::parse(text).unwrap()
+        parse(text).unwrap()
     }
 
     #[test]
@@ -155,7 +156,7 @@ mod tests {
             "https://h/base/",
             "http://[::1]:80/a/b",
         ] {
-            assert!(Base::parse(text).is_ok(), "{text}");
+            assert!(parse(text).is_ok(), "{text}");
         }
         for text in [
             "git.example.com",
@@ -167,7 +168,7 @@ mod tests {
             "https://",
             "file:///x",
         ] {
-            assert!(Base::parse(text).is_err(), "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
     }
 
