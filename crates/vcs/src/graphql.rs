@@ -311,6 +311,9 @@ fn check_field(field: &Field, on: &'static Shape) -> Result<(), GraphqlError> {
         shape: on.name,
         field: name.to_owned(),
     };
+    if nested.is_none() && !on.leaves.contains(&name) && name != "__typename" {
+        return Err(wrong());
+    }
     for (argument, _) in &field.arguments {
         let argument = argument.node.as_str();
         let of_repository = on.name == "Query" && name == "repository";
@@ -326,15 +329,10 @@ fn check_field(field: &Field, on: &'static Shape) -> Result<(), GraphqlError> {
             });
         }
     }
+    let selection = &field.selection_set.node;
     match nested {
-        Some((_, inner)) => check(&field.selection_set.node, shape(inner)?),
-        None if on.leaves.contains(&name) || name == "__typename" => {
-            if field.selection_set.node.items.is_empty() {
-                Ok(())
-            } else {
-                Err(wrong())
-            }
-        }
+        Some((_, inner)) => check(selection, shape(inner)?),
+        None if selection.items.is_empty() => Ok(()),
         None => Err(wrong()),
     }
 }

@@ -321,23 +321,20 @@ impl Rules {
 
     /// Holds a request for `project` to the allowed projects, by the name `named`.
     fn hold(&self, route: &Route, project: &str, named: &str) -> Result<(), Refusal> {
-        // An id may be any project's, whatever an expression over names lets through for its shape.
-        let id = is_guid(named);
+        let by_id = self.by_id(named);
         let written = self.allowed.as_str().to_ascii_lowercase();
-        let meant = match id {
-            Some(id) if self.allowed.is_restricted() => {
-                written.contains(&id.to_ascii_lowercase()) && self.allowed.admits(named)
-            }
-            _ => self.allowed.admits(named),
-        };
-        if meant {
+        // An id may be any project's, whatever an expression over names lets through for its shape.
+        let ids_written = by_id
+            .iter()
+            .all(|id| written.contains(&id.to_ascii_lowercase()));
+        if self.allowed.admits(named) && (ids_written || !self.allowed.is_restricted()) {
             return Ok(());
         }
         let number = named.bytes().all(|byte| byte.is_ascii_digit());
         let why = Why::Project {
             project: named.to_owned(),
             allowed: self.allowed.as_str().to_owned(),
-            hint: if number || id.is_some() {
+            hint: if number || !by_id.is_empty() {
                 "; it is asked for by its id, of which this agent does not know the name"
             } else {
                 "; the expression has to match the whole name"
@@ -345,14 +342,16 @@ impl Rules {
         };
         Err(Refusal::of(route, Some(project.to_owned()), why))
     }
-}
 
-/// The part of a name that is a GUID, by which Azure DevOps takes projects and repositories too.
-fn is_guid(name: &str) -> Option<&str> {
-    let guid = |part: &&str| {
-        let part = part.trim_matches(['{', '}', '(', ')']);
-        let hex: Vec<_> = part.chars().filter(|c| *c != '-').collect();
-        hex.len() == 32 && hex.iter().all(char::is_ascii_hexdigit)
-    };
-    name.split('/').find(guid)
+    /// The parts of a name that are GUIDs, by which Azure DevOps takes projects and repositories too.
+    fn by_id<'a>(&self, named: &'a str) -> Vec<&'a str> {
+        let guid = |part: &&str| {
+            let hex: Vec<_> = part.chars().filter(|c| *c != '-').collect();
+            hex.len() == 32 && hex.iter().all(char::is_ascii_hexdigit)
+        };
+        match self.vendor {
+            Vendor::AzureDevops => named.split('/').filter(guid).collect(),
+            Vendor::Gitlab | Vendor::GithubEnterprise | Vendor::BitbucketDatacenter => Vec::new(),
+        }
+    }
 }

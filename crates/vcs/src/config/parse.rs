@@ -333,12 +333,14 @@ fn bundle(text: &str) -> Result<NamedPem, String> {
     Ok(pem)
 }
 
-/// An error with its causes.
+/// An error with its causes, in one line: of what draws pictures, the line with the words is kept.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text += &format!(": {cause}");
+        let cause_text = cause.to_string();
+        let words = cause_text.lines().last().unwrap_or_default().trim();
+        text += &format!(": {}", words.trim_start_matches("error: "));
         next = cause.source();
     }
     text

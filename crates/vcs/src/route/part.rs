@@ -82,8 +82,8 @@ impl Part {
 
 /// `{x}`: users, organizations, ids.
 pub(super) fn is_text(segment: &str) -> bool {
-    let mut letters = segment.chars();
-    letters.all(|c| c.is_alphanumeric() || "-._~@+ ".contains(c))
+    let letter = |c: char| c.is_alphanumeric() || "-._~@+".contains(c);
+    segment.chars().all(letter)
 }
 
 /// A part of a project's name at GitLab, GitHub and Bitbucket.

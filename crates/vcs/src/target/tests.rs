@@ -118,7 +118,11 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     for segment in read.segments() {
         let again = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
         prop_assert_eq!(&*again, segment.as_str());
-        prop_assert!(segment.split('/').all(|piece| !["", ".", ".."].contains(&piece)));
+        prop_assert!(
+            segment
+                .split('/')
+                .all(|piece| !["", ".", ".."].contains(&piece))
+        );
     }
     Ok(())
 }
