@@ -129,7 +129,7 @@ fn one_authority(
     base: &str,
     admitted: &gantry_vcs_agent::rules::Admitted,
 ) -> Result<(), TestCaseError> {
-    let base = Base::parse(base).expect("a base endpoint");
+    let base = Base::new(base.parse().expect("a URL")).expect("a base endpoint");
     let codeload = admitted.place() == Place::Codeload;
     let (path, query) = (admitted.target().path(), admitted.target().query());
     let joined = base.join(&path, query.as_deref().unwrap_or_default(), codeload);
