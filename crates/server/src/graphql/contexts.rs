@@ -7,12 +7,13 @@ use std::collections::HashSet;
 use async_graphql::{Context, Error, ID, InputObject, Object, SimpleObject};
 use gantry_protocol::payload::Hooks;
 
+use super::config_element::ConfigElement;
 use super::context::look;
+use super::pages::StackPage;
 use super::search::{PageInfo, SearchInput};
 use super::space::Space;
-use super::stack::ConfigElement;
 use crate::domain::ContextAttachment;
-use crate::operations::{AttachedStack, Look};
+use crate::operations::AttachedStack;
 use crate::store::contexts;
 use crate::store::stacks::Stack;
 
@@ -161,8 +162,8 @@ impl SharedContext {
     }
 
     async fn config(&self, ctx: &Context<'_>) -> Result<Vec<ConfigElement>, Error> {
-        let elements = look(ctx)?.context_config(&self.0.id).await?.into_iter();
-        Ok(elements.map(ConfigElement::from).collect())
+        let elements = look(ctx)?.context_config(&self.0.id).await?;
+        Ok(elements.iter().map(ConfigElement::from).collect())
     }
 
     async fn after_apply(&self) -> &[String] {
@@ -212,18 +213,19 @@ impl SharedContext {
 
 /// The contexts of a stack with what they hold, strongest first.
 pub(super) async fn attached(
-    look: &Look,
+    ctx: &Context<'_>,
+    page: &StackPage,
     stack: &Stack,
 ) -> Result<Vec<StackContextAttachment>, Error> {
     let mut all = Vec::new();
-    for (context, how) in look.attached_contexts(stack).await? {
-        let config = look.context_config(&context.id).await?.into_iter();
+    for (context, how) in page.contexts(ctx, &stack.id).await? {
+        let config = page.context_config(ctx, (&stack.id, &context.id)).await?;
         all.push(StackContextAttachment {
             context_id: context.id.to_string().into(),
-            context_name: context.name,
+            context_name: context.name.clone(),
             priority: how.priority(),
-            is_autoattached: how == ContextAttachment::ByLabel,
-            config: config.map(ConfigElement::from).collect(),
+            is_autoattached: *how == ContextAttachment::ByLabel,
+            config: config.iter().map(ConfigElement::from).collect(),
         });
     }
     Ok(all)
@@ -232,7 +234,8 @@ pub(super) async fn attached(
 /// What a stack's runs get, by name: the stack's own, those of contexts attached by hand, computed ones. What
 /// a stronger one hides is not in it. Clients take what labels attach from `attachedContexts`.
 pub(super) async fn runtime(
-    look: &Look,
+    ctx: &Context<'_>,
+    page: &StackPage,
     stack: &Stack,
 ) -> Result<Vec<RuntimeConfigElement>, Error> {
     let mut known = HashSet::new();
@@ -246,14 +249,14 @@ pub(super) async fn runtime(
             all.push(RuntimeConfigElement { context, element });
         }
     };
-    for element in look.config(&stack.id).await? {
+    for element in page.config(ctx, &stack.id).await? {
         add(None, element.into());
     }
-    for (context, how) in look.attached_contexts(stack).await? {
-        if how == ContextAttachment::ByLabel {
+    for (context, how) in page.contexts(ctx, &stack.id).await? {
+        if *how == ContextAttachment::ByLabel {
             continue;
         }
-        for element in look.context_config(&context.id).await? {
+        for element in page.context_config(ctx, (&stack.id, &context.id)).await? {
             add(Some((context.id.as_str(), &context.name)), element.into());
         }
     }

@@ -186,7 +186,7 @@ pub(super) fn all(managed: Managed) -> Vec<ManagedEntity> {
                     | ChangeKind::Import
             )
         );
-        let writer = || managed.writer.clone().map(Run);
+        let writer = || managed.writer.clone().map(Run::one);
         ManagedEntity {
             id: entity.address.clone().into(),
             address: Some(entity.address.clone()),

@@ -2,26 +2,30 @@
 //!
 //! Takes a pool's record, gives its fields. The pool's token stands only in the answer that made it.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, Error, ID, Object, SimpleObject};
-use gantry_protocol::Secret;
 use gantry_protocol::control::inbox::Condition;
+use gantry_protocol::{PoolId, Secret};
 use ipnet::IpNet;
 
 use super::context::{app, look};
+use super::pages::{Busy, PoolPage};
 use super::schedulable::{SearchSchedulableRunsOutput, schedulable_page};
 use super::search::{PageInfo, SearchInput};
 use super::space::Space;
 use crate::clock::UnixMillis;
 use crate::domain::Admission;
-use crate::operations::Held;
 use crate::pki;
-use crate::store::launchers::{self, Intake, Launcher, Standing};
-use crate::store::pool_keys::{self, PoolKey};
+use crate::store::launchers::{Intake, Launcher, Standing};
+use crate::store::leases::{self, Held};
+use crate::store::pool_keys::PoolKey;
 use crate::store::pools::Pool;
-use crate::store::{leases, runs};
 
+/// A pool, at its place on a page of pools.
 pub(super) struct WorkerPool {
-    pool: Pool,
+    page: Arc<PoolPage>,
+    place: usize,
     token: Option<Secret>,
 }
 
@@ -90,27 +94,55 @@ pub(super) struct WorkerPoolEnrolment {
 }
 
 impl WorkerPool {
-    /// A pool as every reader sees it.
-    pub(super) fn listed(pool: Pool) -> Self {
-        Self { pool, token: None }
+    fn at(page: Arc<PoolPage>, place: usize) -> Self {
+        Self {
+            page,
+            place,
+            token: None,
+        }
+    }
+
+    /// A pool that is shown by itself, as every reader sees it.
+    pub(super) fn one(pool: Pool) -> Self {
+        Self::at(Arc::new(PoolPage::new(vec![pool])), 0)
+    }
+
+    /// Pools that are shown together.
+    pub(super) fn many(pools: Vec<Pool>) -> impl Iterator<Item = Self> {
+        let page = Arc::new(PoolPage::new(pools));
+        (0..page.pools.len()).map(move |place| Self::at(Arc::clone(&page), place))
+    }
+
+    /// The pool of this id, if it is on the page.
+    pub(super) fn on(page: &Arc<PoolPage>, id: PoolId) -> Option<Self> {
+        let place = page.pools.iter().position(|pool| pool.id == id)?;
+        Some(Self::at(Arc::clone(page), place))
     }
 
     /// A pool as who made or reset it sees it, once.
     pub(super) fn with_token((pool, token): (Pool, String)) -> Self {
         Self {
-            pool,
             token: Some(Secret::new(token)),
+            ..Self::one(pool)
         }
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.page.pools[self.place]
+    }
+
+    async fn launchers(&self, ctx: &Context<'_>) -> Result<&[Busy], Error> {
+        self.page.launchers(ctx, self.pool().id).await
     }
 }
 
-impl From<PoolKey> for WorkerPoolKey {
-    fn from(key: PoolKey) -> Self {
+impl From<&PoolKey> for WorkerPoolKey {
+    fn from(key: &PoolKey) -> Self {
         Self {
             id: key.id.to_string().into(),
             created_at: key.created_at.seconds(),
             certificate_expires_at: pki::certificate_end(&key.certificate),
-            created_by: key.created_by,
+            created_by: key.created_by.clone(),
             retires_at: key.retires_at.map(UnixMillis::seconds),
         }
     }
@@ -176,23 +208,23 @@ fn status(
 #[Object]
 impl WorkerPool {
     async fn id(&self) -> ID {
-        self.pool.id.to_string().into()
+        self.pool().id.to_string().into()
     }
 
     async fn name(&self) -> &str {
-        &self.pool.name
+        &self.pool().name
     }
 
     async fn description(&self) -> Option<&str> {
-        self.pool.description.as_deref()
+        self.pool().description.as_deref()
     }
 
     async fn labels(&self) -> &[String] {
-        &self.pool.labels
+        &self.pool().labels
     }
 
     async fn space(&self) -> ID {
-        self.pool.space.clone().into()
+        self.pool().space.clone().into()
     }
 
     /// The token for the pool's launchers: only in the answers to `workerPoolCreate` and `workerPoolReset`.
@@ -202,32 +234,30 @@ impl WorkerPool {
 
     /// Runs that wait for a launcher.
     async fn pending_runs(&self, ctx: &Context<'_>) -> Result<u32, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        Ok(runs::pending(&mut conn, self.pool.id).await?.0)
+        self.page.waiting(ctx, self.pool().id).await
     }
 
     /// Launchers that have a run.
     async fn busy_workers(&self, ctx: &Context<'_>) -> Result<usize, Error> {
-        let workers = self.all(ctx).await?;
-        Ok(workers.iter().filter(|worker| worker.busy).count())
+        let all = self.launchers(ctx).await?.iter();
+        Ok(all.filter(|(_, held)| held.leases > 0).count())
     }
 
     /// Whether a launcher could take a run now.
     async fn schedulable(&self, ctx: &Context<'_>) -> Result<bool, Error> {
-        let mut conn = look(ctx)?.read().await?;
         let fresh = app(ctx).control.settings.terms.fresh;
         let seen_after = UnixMillis::now().plus(-fresh);
-        let ready = launchers::available(&mut conn, self.pool.id, seen_after).await?;
-        Ok(!ready.is_empty())
+        let mut all = self.launchers(ctx).await?.iter();
+        Ok(all.any(|(launcher, _)| launcher.has_room(seen_after)))
     }
 
     async fn created_at(&self) -> i64 {
-        self.pool.created_at.seconds()
+        self.pool().created_at.seconds()
     }
 
     /// A pool's own row is not changed often enough to keep a time of it.
     async fn updated_at(&self) -> i64 {
-        self.pool.created_at.seconds()
+        self.pool().created_at.seconds()
     }
 
     async fn deleted(&self) -> bool {
@@ -235,11 +265,12 @@ impl WorkerPool {
     }
 
     async fn space_details(&self, ctx: &Context<'_>) -> Result<Space, Error> {
-        Space::of(ctx, &self.pool.space).await
+        let space = &self.pool().space;
+        Space::found(ctx, space, self.page.space(ctx, space).await?)
     }
 
     async fn workers_count(&self, ctx: &Context<'_>) -> Result<usize, Error> {
-        Ok(self.all(ctx).await?.len())
+        Ok(self.launchers(ctx).await?.len())
     }
 
     #[graphql(name = "managedByK8sController")]
@@ -248,7 +279,7 @@ impl WorkerPool {
     }
 
     async fn enrolment(&self) -> WorkerPoolEnrolment {
-        let rules = &self.pool.enrolment;
+        let rules = &self.pool().enrolment;
         WorkerPoolEnrolment {
             approval: rules.admission == Admission::Approval,
             addresses: rules.addresses.iter().map(IpNet::to_string).collect(),
@@ -258,14 +289,13 @@ impl WorkerPool {
 
     /// The pool's keys, newest first; the first is the current one.
     async fn keys(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPoolKey>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let keys = pool_keys::of_pool(&mut conn, self.pool.id).await?;
-        Ok(keys.into_iter().map(WorkerPoolKey::from).collect())
+        let keys = self.page.keys(ctx, self.pool().id).await?.iter();
+        Ok(keys.map(WorkerPoolKey::from).collect())
     }
 
     /// When the certificate in the current token ends, Unix seconds.
     async fn certificate_expires_at(&self) -> Option<i64> {
-        pki::certificate_end(&self.pool.key.certificate)
+        pki::certificate_end(&self.pool().key.certificate)
     }
 
     /// Runs that wait for a launcher of the pool, the next one first.
@@ -275,24 +305,15 @@ impl WorkerPool {
         input: SearchInput,
     ) -> Result<SearchSchedulableRunsOutput, Error> {
         let mut conn = look(ctx)?.read().await?;
-        let waiting = leases::waiting_runs(&mut conn, self.pool.id).await?;
+        let waiting = leases::waiting_runs(&mut conn, self.pool().id).await?;
         schedulable_page(&mut conn, waiting, input).await
     }
 
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>, Error> {
-        self.all(ctx).await
-    }
-}
-
-impl WorkerPool {
-    async fn all(&self, ctx: &Context<'_>) -> Result<Vec<Worker>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let mut workers = Vec::new();
-        for launcher in launchers::of_pool(&mut conn, self.pool.id).await? {
-            let held = Held::of(&mut conn, launcher.id).await?;
-            workers.push(Worker::new(launcher, held));
-        }
-        Ok(workers)
+        let all = self.launchers(ctx).await?.iter().cloned();
+        Ok(all
+            .map(|(launcher, held)| Worker::new(launcher, held))
+            .collect())
     }
 }
 
@@ -324,9 +345,9 @@ pub(super) async fn search(
         wish.has_text(&[&pool.id.to_string(), &pool.name]) && wish.fits(|field| values(pool, field))
     });
     let (nodes, page_info) = wish.page(fitting, |pool| pool.id.to_string());
-    let node = |pool| SearchWorkerPoolsOutputEdge {
-        node: WorkerPool::listed(pool),
-    };
-    let edges = nodes.into_iter().map(node).collect();
+    let nodes = WorkerPool::many(nodes);
+    let edges = nodes
+        .map(|node| SearchWorkerPoolsOutputEdge { node })
+        .collect();
     Ok(SearchWorkerPoolsOutput { edges, page_info })
 }

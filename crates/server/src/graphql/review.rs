@@ -41,15 +41,15 @@ impl From<RunReviewDecision> for Review {
     }
 }
 
-impl From<ReviewRow> for RunReviewRecord {
-    fn from(row: ReviewRow) -> Self {
+impl From<&ReviewRow> for RunReviewRecord {
+    fn from(row: &ReviewRow) -> Self {
         Self {
-            author: row.author,
+            author: row.author.clone(),
             decision: match row.decision {
                 Review::Approve => RunReviewDecision::Approve,
                 Review::Reject => RunReviewDecision::Reject,
             },
-            note: row.note,
+            note: row.note.clone(),
             state: row.state.into(),
             timestamp: row.given_at.seconds(),
         }

@@ -2,21 +2,62 @@
 //!
 //! Takes a run's record, gives its fields, its history newest first, and its logs page by page.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Error, ID, Object, SimpleObject};
 use gantry_protocol::socket::PlanSummary;
+use gantry_protocol::{RunId, StackId};
 
 use super::changes::{RunChanges, RunChangesInput};
 use super::commit::Commit;
 use super::context::{look, operate};
 use super::document::RunDocument;
 use super::enums::{RunState, RunType};
+use super::pages::RunPage;
 use super::review::RunReviewRecord;
 use crate::domain::{Cause, Contact, StateVersion, Urgency, is_leased};
 use crate::logstore::LogPage;
-use crate::store::reviews;
-use crate::store::runs::{self, RunRecord, TransitionRow};
+use crate::store::runs::{RunRecord, TransitionRow};
 
-pub(super) struct Run(pub(super) RunRecord);
+/// A run, at its place on a page of runs.
+#[derive(Clone)]
+pub(super) struct Run {
+    page: Arc<RunPage>,
+    place: usize,
+}
+
+impl Run {
+    /// A run that is shown by itself.
+    pub(super) fn one(record: RunRecord) -> Self {
+        Self {
+            page: Arc::new(RunPage::new(vec![record])),
+            place: 0,
+        }
+    }
+
+    /// The runs of a page, in its order.
+    pub(super) fn many(page: RunPage) -> impl Iterator<Item = Self> {
+        let page = Arc::new(page);
+        (0..page.runs.len()).map(move |place| Self {
+            page: Arc::clone(&page),
+            place,
+        })
+    }
+
+    /// The stack that it belongs to.
+    pub(super) fn stack(&self) -> &StackId {
+        &self.record().run.stack
+    }
+
+    fn record(&self) -> &RunRecord {
+        &self.page.runs[self.place]
+    }
+
+    /// Its id.
+    pub(super) fn key(&self) -> RunId {
+        self.record().run.id
+    }
+}
 
 /// What a plan found.
 #[derive(SimpleObject)]
@@ -78,17 +119,17 @@ impl From<&PlanSummary> for RunDelta {
     }
 }
 
-impl From<TransitionRow> for RunStateTransition {
-    fn from(row: TransitionRow) -> Self {
+impl From<&TransitionRow> for RunStateTransition {
+    fn from(row: &TransitionRow) -> Self {
         Self {
             // Clients look at this once, when the state is new: it has to be right from the start.
             has_logs: is_leased(row.state),
-            note: row.note,
+            note: row.note.clone(),
             state: row.state.into(),
             state_version: row.version.0,
             terminal: row.state.is_terminal(),
             timestamp: row.entered_at.seconds(),
-            username: row.username,
+            username: row.username.clone(),
         }
     }
 }
@@ -110,43 +151,43 @@ impl From<LogPage> for RunLogs {
 #[Object]
 impl Run {
     async fn id(&self) -> ID {
-        self.0.run.id.to_string().into()
+        self.record().run.id.to_string().into()
     }
 
     async fn r#type(&self) -> RunType {
-        self.0.run.run_type.into()
+        self.record().run.run_type.into()
     }
 
     async fn state(&self) -> RunState {
-        self.0.run.state.into()
+        self.record().run.state.into()
     }
 
     async fn title(&self) -> &str {
-        &self.0.title
+        &self.record().title
     }
 
     async fn branch(&self) -> Option<&str> {
-        Some(self.0.commit.branch.as_str()).filter(|branch| !branch.is_empty())
+        Some(self.record().commit.branch.as_str()).filter(|branch| !branch.is_empty())
     }
 
     async fn command(&self) -> Option<&str> {
-        self.0.command.as_deref()
+        self.record().command.as_deref()
     }
 
     async fn created_at(&self) -> i64 {
-        self.0.created_at.seconds()
+        self.record().created_at.seconds()
     }
 
     async fn triggered_by(&self) -> Option<&str> {
-        self.0.triggered_by.as_deref()
+        self.record().triggered_by.as_deref()
     }
 
     async fn commit(&self) -> Commit {
-        self.0.commit.clone().into()
+        self.record().commit.clone().into()
     }
 
     async fn delta(&self) -> Option<RunDelta> {
-        self.0.plan.as_ref().map(RunDelta::from)
+        self.record().plan.as_ref().map(RunDelta::from)
     }
 
     /// What its plan would change, resource by resource; after the apply the same. Nothing before, and where the plan did
@@ -158,17 +199,17 @@ impl Run {
         input: RunChangesInput,
     ) -> Result<Vec<RunChanges>, Error> {
         let phase = input.phase.and_then(RunState::known);
-        let changes = look(ctx)?.changes(&self.0, phase).await?;
+        let changes = look(ctx)?.changes(self.record(), phase).await?;
         Ok(changes.into_iter().map(RunChanges::from).collect())
     }
 
     async fn finished(&self) -> bool {
-        self.0.run.state.is_terminal()
+        self.record().run.state.is_terminal()
     }
 
     /// Whether `runRetry` would make another one like it.
     async fn can_retry(&self) -> bool {
-        self.0.run.can_be_retried() && self.0.settings.archive.is_none()
+        self.record().run.can_be_retried() && self.record().settings.archive.is_none()
     }
 
     /// Nobody can write any yet.
@@ -178,7 +219,7 @@ impl Run {
 
     /// Whether it looks for differences between the world and what was deployed.
     async fn drift_detection(&self) -> bool {
-        self.0.cause == Cause::Drift
+        self.record().cause == Cause::Drift
     }
 
     /// Runs do not expire here.
@@ -188,74 +229,74 @@ impl Run {
 
     /// Whether the stack has no newer run of the same type.
     async fn is_most_recent(&self, ctx: &Context<'_>) -> Result<bool, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        Ok(!runs::has_newer(&mut conn, &self.0).await?)
+        Ok(!self.page.is_overtaken(ctx, self.key()).await?)
     }
 
     /// Whether a person moved it ahead in its pool's queue.
     async fn prioritized(&self) -> bool {
-        self.0.urgency == Urgency::Prioritised
+        self.record().urgency == Urgency::Prioritised
     }
 
     /// Whether it was made of uploaded files.
     async fn local_preview(&self) -> bool {
-        self.0.settings.archive.is_some()
+        self.record().settings.archive.is_some()
     }
 
     /// Whether its launcher is silent since it was allowed to change things; its late result still counts.
     async fn contact_lost(&self) -> bool {
-        self.0.run.contact == Contact::Lost
+        self.record().run.contact == Contact::Lost
     }
 
     /// Addresses that its newest plan is limited to; none is all of them.
     async fn targets(&self) -> &[String] {
-        &self.0.targets
+        &self.record().targets
     }
 
     /// Whether approval policies have a say before it goes on.
     async fn needs_approval(&self, ctx: &Context<'_>) -> Result<bool, Error> {
-        Ok(look(ctx)?.needs_approval(&self.0).await?)
+        self.page.needs_approval(ctx, self.key()).await
     }
 
     /// What reviewers said, oldest first.
     async fn reviews(&self, ctx: &Context<'_>) -> Result<Vec<RunReviewRecord>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let rows = reviews::list(&mut conn, self.0.run.id).await?;
-        Ok(rows.into_iter().map(RunReviewRecord::from).collect())
+        let rows = self.page.reviews(ctx, self.key()).await?.iter();
+        Ok(rows.map(RunReviewRecord::from).collect())
     }
 
     /// How often the run was handed to a launcher.
     async fn attempt(&self) -> u32 {
-        self.0.run.attempt.0
+        self.record().run.attempt.0
     }
 
     /// Why it ended as it did, and what came too late.
     async fn note(&self) -> Option<&str> {
-        self.0.note.as_deref()
+        self.record().note.as_deref()
     }
 
     /// The image that it executed in: repository and digest.
     async fn image_digest(&self) -> Option<&str> {
-        self.0.image.as_deref()
+        self.record().image.as_deref()
     }
 
     /// Entries that users attached, oldest first.
     async fn user_provided_metadata(&self) -> &[String] {
-        &self.0.metadata
+        &self.record().metadata
     }
 
     /// The apply that a confirm would let happen, for signing; of an UNCONFIRMED run only.
     async fn document(&self, ctx: &Context<'_>) -> Result<RunDocument, Error> {
-        let (stack, run) = (self.0.run.stack.as_str(), self.0.run.id.to_string());
+        let (stack, run) = (
+            self.record().run.stack.as_str(),
+            self.record().run.id.to_string(),
+        );
         Ok(operate(ctx)?.document_of_run(stack, &run).await?.into())
     }
 
     /// Newest first.
     #[graphql(complexity = "10 * child_complexity")]
     async fn history(&self, ctx: &Context<'_>) -> Result<Vec<RunStateTransition>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let rows = runs::history(&mut conn, self.0.run.id).await?;
-        Ok(rows.into_iter().map(RunStateTransition::from).collect())
+        let rows = self.page.history(ctx, self.key()).await?.iter();
+        Ok(rows.map(RunStateTransition::from).collect())
     }
 
     /// A page of the log of one state, from the token of the page before.
@@ -280,7 +321,7 @@ impl Run {
             .into());
         };
         Ok(look
-            .log(self.0.run.id, version, token.as_deref())
+            .log(self.record().run.id, version, token.as_deref())
             .await?
             .into())
     }
@@ -293,11 +334,8 @@ impl Run {
         ctx: &Context<'_>,
         state: RunState,
     ) -> Result<Option<StateVersion>, Error> {
-        let mut conn = look(ctx)?.read().await?;
-        let rows = runs::history(&mut conn, self.0.run.id).await?;
-        let found = rows
-            .into_iter()
-            .find(|row| Some(row.state) == state.known());
+        let rows = self.page.history(ctx, self.key()).await?;
+        let found = rows.iter().find(|row| Some(row.state) == state.known());
         Ok(found.map(|row| row.version))
     }
 }

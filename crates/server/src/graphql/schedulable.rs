@@ -3,9 +3,13 @@
 //! Takes a pool's queue as the dispatcher has it, gives a page of it with positions. Never: another order than the
 //! one in which runs are handed out.
 
+use std::collections::HashMap;
+
 use async_graphql::{Error, ID, Object, SimpleObject};
+use gantry_protocol::RunId;
 
 use super::enums::OrderDirection;
+use super::pages::RunPage;
 use super::run::Run;
 use super::search::{PageInfo, SearchInput};
 use crate::dispatch;
@@ -73,18 +77,24 @@ pub(super) async fn schedulable_page(
     let queue = dispatch::queue(waiting).into_iter().enumerate();
     let places = queue.map(|(n, run)| (n + 1, run));
     let (places, page_info) = wish(input)?.page(places, |(position, _)| position.to_string());
-    let mut edges = Vec::with_capacity(places.len());
-    for (position, run) in places {
-        let Some(record) = runs::find(conn, run).await? else {
-            continue;
-        };
+    let records = {
+        let ids: Vec<RunId> = places.iter().map(|(_, run)| *run).collect();
+        runs::named(conn, &ids).await?
+    };
+    let mut found: HashMap<RunId, Run> = Run::many(RunPage::new(records))
+        .map(|run| (run.key(), run))
+        .collect();
+    let edge = |(position, id)| {
+        let run = found.remove(&id)?;
+        let stack_id = run.stack().to_string().into();
         let node = SchedulableRun {
-            stack_id: record.run.stack.to_string().into(),
-            run: Run(record),
+            stack_id,
+            run,
             position,
         };
-        edges.push(SearchSchedulableRunsOutputEdge { node });
-    }
+        Some(SearchSchedulableRunsOutputEdge { node })
+    };
+    let edges = places.into_iter().filter_map(edge).collect();
     Ok(SearchSchedulableRunsOutput { edges, page_info })
 }
 

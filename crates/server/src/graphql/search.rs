@@ -245,9 +245,7 @@ impl SearchStacksOutput {
             .last()
             .map(|stack| stack.id.to_string())
             .unwrap_or_default();
-        let edges = stacks
-            .into_iter()
-            .map(|stack| SearchStacksOutputEdge { node: Stack(stack) });
+        let edges = Stack::many(stacks).map(|node| SearchStacksOutputEdge { node });
         Self {
             edges: edges.collect(),
             page_info: PageInfo {

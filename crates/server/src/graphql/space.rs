@@ -85,15 +85,21 @@ impl Space {
 
     /// The space that something visible belongs to.
     pub(super) async fn of(ctx: &Context<'_>, id: &str) -> Result<Self, Error> {
-        let caller = caller(ctx)?;
-        let found = caller.look().space(id).await?;
+        let found = caller(ctx)?.look().space(id).await?;
+        Self::found(ctx, id, found.as_ref())
+    }
+
+    /// The same, where it was looked for already.
+    pub(super) fn found(
+        ctx: &Context<'_>,
+        id: &str,
+        space: Option<&spaces::Space>,
+    ) -> Result<Self, Error> {
         let missing = || crate::store::StoreError::NotFound {
             kind: "space",
             id: id.to_owned(),
         };
-        Ok(Self::seen_by(
-            found.ok_or_else(missing)?,
-            caller.principal(),
-        ))
+        let space = space.cloned().ok_or_else(missing)?;
+        Ok(Self::seen_by(space, caller(ctx)?.principal()))
     }
 }

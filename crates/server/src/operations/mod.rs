@@ -23,6 +23,7 @@ mod look;
 mod manage;
 mod notifications;
 mod operate;
+mod pages;
 mod policies;
 mod pools;
 mod queue;
@@ -60,7 +61,6 @@ pub use pools::{DEFAULT_OVERLAP_SECONDS, PoolChange};
 pub use spaces::SpaceSettings;
 pub(crate) use trigger::check_open;
 pub use trigger::{TaskRequest, TriggerRequest};
-pub use workers::Held;
 
 /// A principal at this server.
 #[derive(Clone, Debug)]

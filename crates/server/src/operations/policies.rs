@@ -3,18 +3,16 @@
 //! Takes inputs, compiles what is to decide, gives what was made. Never: a policy stored that does not compile.
 
 use gantry_policy::PolicyKind;
-use gantry_protocol::RunState;
 use serde_json::Value;
 
 use super::manage::check_name;
 use super::{Look, Manage, Operate, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::domain::stack::slug;
-use crate::domain::{Attached, Gate, PolicyId};
+use crate::domain::{Attached, PolicyId};
 use crate::policies::shown;
 use crate::store::policies::{self, Policy, Sample};
-use crate::store::runs::RunRecord;
-use crate::store::stacks::{self, Stack};
+use crate::store::stacks::Stack;
 use crate::store::{StoreError, Tx};
 
 /// The most labels of a policy.
@@ -75,21 +73,6 @@ impl Look {
         let all = policies::attached(&mut *self.read().await?, stack).await?;
         let seen = |(policy, _): &(Policy, Attached)| self.principal.sees(&policy.space);
         Ok(all.into_iter().filter(seen).collect())
-    }
-
-    /// Whether approval policies have a say before a run goes on from where it waits.
-    pub async fn needs_approval(&self, record: &RunRecord) -> Result<bool, StoreError> {
-        let waits = match record.run.state {
-            RunState::Queued => record.gate == Gate::Closed,
-            RunState::Unconfirmed | RunState::PendingReview => true,
-            _ => false,
-        };
-        let mut conn = self.read().await?;
-        let Some(stack) = stacks::find(&mut conn, &record.run.stack).await? else {
-            return Ok(false);
-        };
-        let asked = policies::about(&mut conn, &stack, PolicyKind::Approval).await?;
-        Ok(waits && !asked.is_empty())
     }
 
     /// The evaluations that are kept of a policy, newest first.

@@ -6,12 +6,12 @@
 use ulid::Ulid;
 
 use super::manage::check_name;
-use super::workers::Held;
 use super::{Manage, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::domain::EnrolmentRules;
 use crate::pki::PoolCertificate;
 use crate::store::launchers::{self, Launcher, Standing};
+use crate::store::leases::Held;
 use crate::store::pool_keys::{self, PoolKey};
 use crate::store::pools::{self, Pool};
 

@@ -8,26 +8,8 @@ use gantry_protocol::control::inbox::Content;
 use super::{Manage, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::store::launchers::{self, Intake, Launcher, Standing};
-use crate::store::{Conn, StoreError, Tx, inbox, leases};
-
-/// What a launcher is busy with.
-#[derive(Clone, Copy, Debug)]
-pub struct Held {
-    /// How many runs it has.
-    pub leases: usize,
-    /// When it last had one; nothing before its first.
-    pub idle_since: Option<UnixMillis>,
-}
-
-impl Held {
-    /// What this launcher is busy with.
-    pub async fn of(conn: &mut Conn, launcher: LauncherId) -> Result<Self, StoreError> {
-        Ok(Self {
-            leases: leases::held(conn, launcher).await?.len(),
-            idle_since: leases::last_end(conn, launcher).await?,
-        })
-    }
-}
+use crate::store::leases::{self, Held};
+use crate::store::{Tx, inbox};
 
 impl Manage {
     /// Tells every launcher of a pool to finish what it has, end, and be started anew.
@@ -110,7 +92,8 @@ impl Manage {
         action: &'static str,
     ) -> Result<(Launcher, Held), OperationError> {
         let after = launchers::get(&mut tx, launcher.pool, launcher.id).await?;
-        let held = Held::of(&mut tx, launcher.id).await?;
+        let held = leases::held_by(&mut tx, &[launcher.id]).await?;
+        let held = held.get(&launcher.id).copied().unwrap_or_default();
         self.record(&mut tx, action, format!("launcher:{}", launcher.id))
             .await?;
         self.app.store.commit(tx).await?;

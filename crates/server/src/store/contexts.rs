@@ -2,13 +2,15 @@
 //!
 //! Takes and gives rows. Sealing and opening are the vault's. Never: an opened write-only value.
 
+use std::collections::HashMap;
+
 use gantry_protocol::StackId;
 use gantry_protocol::payload::Hooks;
 
 use super::codes::{Code, from_json, parse, to_json};
 use super::stack_config::{self, ConfigElement};
-use super::stacks::Stack;
-use super::{Conn, StoreError, spaces};
+use super::stacks::{Stack, ids_and_spaces};
+use super::{Conn, StoreError, many, spaces};
 use crate::clock::UnixMillis;
 use crate::domain::{ContextAttachment, ContextId, attaches_itself, names_stacks};
 
@@ -202,37 +204,58 @@ struct AttachedRow {
     priority: i32,
 }
 
+impl TryFrom<AttachedRow> for (Context, ContextAttachment) {
+    type Error = StoreError;
+
+    fn try_from(row: AttachedRow) -> Result<Self, StoreError> {
+        let how = ContextAttachment::ByHand(row.priority);
+        Ok((row.context.try_into()?, how))
+    }
+}
+
+/// Contexts of a stack, and how each came to it.
+pub type Attachments = Vec<(Context, ContextAttachment)>;
+
 /// The contexts of a stack, strongest first: by hand in order of priority, then by label, each in order of
 /// the slugs. A label attaches only what belongs to the stack's space or to one that it inherits from: else a
 /// context of one space could put its hooks into the runs of another.
-pub async fn attached(
+pub async fn attached(conn: &mut Conn, stack: &Stack) -> Result<Attachments, StoreError> {
+    let mut all = attached_to(conn, std::slice::from_ref(stack)).await?;
+    Ok(all.remove(&stack.id).unwrap_or_default())
+}
+
+/// The same for each of these stacks.
+pub async fn attached_to(
     conn: &mut Conn,
-    stack: &Stack,
-) -> Result<Vec<(Context, ContextAttachment)>, StoreError> {
-    let sql = "SELECT contexts.*, context_attachments.priority FROM context_attachments
+    stacks: &[Stack],
+) -> Result<HashMap<StackId, Attachments>, StoreError> {
+    let sql =
+        "SELECT context_attachments.stack_id AS owner, contexts.*, context_attachments.priority
+               FROM context_attachments
                JOIN contexts ON contexts.id = context_attachments.context_id
-               WHERE context_attachments.stack_id = $1 AND contexts.deleted_at IS NULL";
-    let rows: Vec<AttachedRow> = sqlx::query_as(sql)
-        .bind(stack.id.as_str())
-        .fetch_all(&mut *conn)
-        .await?;
-    let mut found: Vec<(Context, ContextAttachment)> = Vec::new();
-    for row in rows {
-        let how = ContextAttachment::ByHand(row.priority);
-        found.push((row.context.try_into()?, how));
-    }
+               WHERE context_attachments.stack_id IN ($list) AND contexts.deleted_at IS NULL";
+    let (ids, homes) = ids_and_spaces(stacks);
+    let mut found: HashMap<StackId, Attachments> =
+        many::grouped::<AttachedRow, _, _>(conn, ("stack id", sql), &ids).await?;
     let sql = "SELECT * FROM contexts WHERE autoattach AND deleted_at IS NULL";
     let rows: Vec<Row> = sqlx::query_as(sql).fetch_all(&mut *conn).await?;
-    let line = spaces::lineage(conn, &stack.settings.space).await?;
-    for row in rows {
-        let context = Context::try_from(row)?;
-        let fits = line.contains(&context.space)
-            && attaches_itself(&context.labels, &stack.settings.labels);
-        if fits && found.iter().all(|(known, _)| known.id != context.id) {
-            found.push((context, ContextAttachment::ByLabel));
+    let contexts = rows.into_iter().map(Context::try_from);
+    let by_label = contexts.collect::<Result<Vec<Context>, _>>()?;
+    let lines = spaces::lineages(conn, &homes).await?;
+    for stack in stacks {
+        let of_stack = found.entry(stack.id.clone()).or_default();
+        let near = |context: &Context| {
+            let line = lines.get(&stack.settings.space);
+            line.is_some_and(|line| line.contains(&context.space))
+        };
+        for context in &by_label {
+            let fits = near(context) && attaches_itself(&context.labels, &stack.settings.labels);
+            if fits && of_stack.iter().all(|(known, _)| known.id != context.id) {
+                of_stack.push((context.clone(), ContextAttachment::ByLabel));
+            }
         }
+        of_stack.sort_by(|(a, one), (b, other)| (one, &a.id).cmp(&(other, &b.id)));
     }
-    found.sort_by(|(a, one), (b, other)| (one, &a.id).cmp(&(other, &b.id)));
     Ok(found)
 }
 
@@ -308,4 +331,15 @@ pub async fn config(
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(ConfigElement::try_from).collect()
+}
+
+/// The elements of each of these contexts in order of their ids.
+pub async fn configs(
+    conn: &mut Conn,
+    contexts: &[ContextId],
+) -> Result<HashMap<ContextId, Vec<ConfigElement>>, StoreError> {
+    let sql =
+        "SELECT context_id AS owner, id, kind, value, sealed, checksum, description, created_at
+               FROM context_config WHERE context_id IN ($list) ORDER BY id";
+    many::grouped::<stack_config::Row, _, _>(conn, ("context id", sql), contexts).await
 }

@@ -2,10 +2,12 @@
 //!
 //! Takes and gives rows. Never: the decision what follows from a look.
 
+use std::collections::HashMap;
+
 use gantry_protocol::{RunId, StackId};
 
 use super::codes::{Code, from_json, parse, to_json};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 
 /// Schedules that one turn takes.
@@ -85,13 +87,18 @@ pub async fn set(conn: &mut Conn, schedule: &DriftSchedule) -> Result<(), StoreE
     Ok(())
 }
 
-/// A stack's schedule.
-pub async fn find(conn: &mut Conn, stack: &StackId) -> Result<Option<DriftSchedule>, StoreError> {
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM drift_schedules WHERE stack_id = $1")
-        .bind(stack.as_str())
-        .fetch_optional(conn)
-        .await?;
-    row.map(DriftSchedule::try_from).transpose()
+/// The schedules of these stacks.
+pub async fn of_stacks(
+    conn: &mut Conn,
+    stacks: &[StackId],
+) -> Result<HashMap<StackId, DriftSchedule>, StoreError> {
+    let sql = "SELECT * FROM drift_schedules WHERE stack_id IN ($list)";
+    let rows: Vec<Row> = many::rows(conn, sql, stacks).await?;
+    let schedule = |row: Row| {
+        let schedule = DriftSchedule::try_from(row)?;
+        Ok((schedule.stack.clone(), schedule))
+    };
+    rows.into_iter().map(schedule).collect()
 }
 
 /// Forgets a stack's schedule; `false` if it had none.

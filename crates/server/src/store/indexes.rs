@@ -107,7 +107,9 @@ fn statements_of(dir: &Path) -> Vec<(String, String)> {
         };
         let of_file = pieces.filter(is_statement).map(|piece| {
             let words: Vec<&str> = piece.split_whitespace().collect();
-            (name.clone(), words.join(" ").replace("\\ ", ""))
+            // As `many` writes them; a list of one would be an equation.
+            let text = words.join(" ").replace("\\ ", "");
+            (name.clone(), text.replace("$list", "$1, $2").replace("$value", "$3"))
         });
         found.extend(of_file);
     }

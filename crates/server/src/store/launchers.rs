@@ -3,6 +3,8 @@
 //! Takes and gives rows. Never: the rules about epochs (`workers::epochs`) or about who gets a run
 //! (`dispatch`).
 
+use std::collections::HashMap;
+
 use gantry_protocol::control::inbox::Condition;
 use gantry_protocol::control::session::About;
 use gantry_protocol::crypto::EdPublic;
@@ -10,7 +12,7 @@ use gantry_protocol::{Digest, LauncherId, PoolId};
 use ulid::Ulid;
 
 use super::codes::{Code, from_json, parse, to_json, unreadable};
-use super::{Conn, Store, StoreError};
+use super::{Conn, Store, StoreError, many};
 use crate::clock::UnixMillis;
 
 /// An enrolled launcher.
@@ -103,6 +105,16 @@ impl Code for Intake {
     const COLUMN: &'static str = "intake";
     const NAMES: &'static [(Self, &'static str)] =
         &[(Self::Open, "OPEN"), (Self::Drained, "DRAINED")];
+}
+
+impl Launcher {
+    /// Whether it may get a run now, if it was heard of at `seen_after` or later.
+    pub fn has_room(&self, seen_after: UnixMillis) -> bool {
+        self.standing == Standing::Active
+            && self.intake == Intake::Open
+            && self.free_slots > 0
+            && self.seen_at >= seen_after
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -226,6 +238,17 @@ pub async fn of_pool(conn: &mut Conn, pool: PoolId) -> Result<Vec<Launcher>, Sto
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(Launcher::try_from).collect()
+}
+
+/// The launchers of each of these pools that were not revoked, newest first.
+pub async fn of_pools(
+    conn: &mut Conn,
+    pools: &[PoolId],
+) -> Result<HashMap<PoolId, Vec<Launcher>>, StoreError> {
+    let sql = "SELECT pool_id AS owner, * FROM launchers
+               WHERE pool_id IN ($list) AND standing IN ('PENDING', 'ACTIVE', 'QUARANTINED')
+               ORDER BY id DESC";
+    many::grouped::<Row, _, _>(conn, ("pool id", sql), pools).await
 }
 
 /// A pool's launchers that may get a run now, newest first.

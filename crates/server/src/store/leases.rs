@@ -2,11 +2,13 @@
 //!
 //! Takes and gives rows. Never: the decision that a lease is over (`dispatch::expiry`).
 
+use std::collections::HashMap;
+
 use gantry_protocol::payload::Stage;
 use gantry_protocol::{Attempt, LauncherId, PoolId, RunId, RunType, StackId};
 
 use super::codes::{Code, parse, unreadable};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 use crate::domain::{Cause, Urgency};
 
@@ -236,17 +238,32 @@ pub async fn mark_stop_sent(
     Ok(())
 }
 
-/// When the launcher's last lease ended; nothing before the first end.
-pub async fn last_end(
+/// What a launcher is busy with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// How many runs it has.
+    pub leases: u32,
+    /// When it last had one; nothing before its first.
+    pub idle_since: Option<UnixMillis>,
+}
+
+/// What each of these launchers is busy with.
+pub async fn held_by(
     conn: &mut Conn,
-    launcher: LauncherId,
-) -> Result<Option<UnixMillis>, StoreError> {
-    let sql = "SELECT MAX(standing_at) FROM leases WHERE launcher_id = $1 AND standing = 'ENDED'";
-    let (at,): (Option<i64>,) = sqlx::query_as(sql)
-        .bind(launcher.to_string())
-        .fetch_one(conn)
-        .await?;
-    Ok(at.map(UnixMillis))
+    launchers: &[LauncherId],
+) -> Result<HashMap<LauncherId, Held>, StoreError> {
+    let sql = "SELECT id,
+                 (SELECT COUNT(*) FROM leases WHERE launcher_id = launchers.id
+                    AND standing IN ('LIVE', 'LOST')),
+                 (SELECT MAX(standing_at) FROM leases WHERE launcher_id = launchers.id
+                    AND standing = 'ENDED')
+               FROM launchers WHERE id IN ($list)";
+    let rows: Vec<(String, u32, Option<i64>)> = many::rows(conn, sql, launchers).await?;
+    let held = |(id, leases, ended): (String, u32, Option<i64>)| {
+        let idle_since = ended.map(UnixMillis);
+        Ok((parse("launcher id", &id)?, Held { leases, idle_since }))
+    };
+    rows.into_iter().map(held).collect()
 }
 
 /// Pools that have runs waiting for a launcher.

@@ -3,13 +3,15 @@
 //! Takes and gives policies as they were written. Never: an evaluation kept for ever, or one whose input is
 //! larger than its bound.
 
+use std::collections::HashMap;
+
 use gantry_policy::PolicyKind;
 use gantry_protocol::StackId;
 use ulid::Ulid;
 
 use super::codes::{Code, from_json, parse, to_json};
-use super::stacks::Stack;
-use super::{Conn, StoreError, spaces};
+use super::stacks::{Stack, ids_and_spaces};
+use super::{Conn, StoreError, many, spaces};
 use crate::clock::UnixMillis;
 use crate::domain::{Attached, PolicyId, attaches_itself};
 
@@ -233,31 +235,46 @@ pub async fn detach(
     Ok(done.rows_affected() > 0)
 }
 
+/// Policies about a stack, and how each came to it.
+pub type Attachments = Vec<(Policy, Attached)>;
+
 /// The policies that are about a stack, in order of the slugs, and how each came to it. A label attaches only
 /// what belongs to the stack's space or to one that it inherits from: else whoever may make policies in one space
 /// could approve runs in another.
-pub async fn attached(
+pub async fn attached(conn: &mut Conn, stack: &Stack) -> Result<Attachments, StoreError> {
+    let mut all = attached_to(conn, std::slice::from_ref(stack)).await?;
+    Ok(all.remove(&stack.id).unwrap_or_default())
+}
+
+/// The same for each of these stacks.
+pub async fn attached_to(
     conn: &mut Conn,
-    stack: &Stack,
-) -> Result<Vec<(Policy, Attached)>, StoreError> {
-    let sql = "SELECT policy_id FROM policy_attachments WHERE stack_id = $1";
-    let by_hand: Vec<(String,)> = sqlx::query_as(sql)
-        .bind(stack.id.as_str())
-        .fetch_all(&mut *conn)
-        .await?;
-    let line = spaces::lineage(conn, &stack.settings.space).await?;
-    let how = |policy: &Policy| {
-        if by_hand.iter().any(|(id,)| id == policy.id.as_str()) {
+    stacks: &[Stack],
+) -> Result<HashMap<StackId, Attachments>, StoreError> {
+    let sql = "SELECT stack_id, policy_id FROM policy_attachments WHERE stack_id IN ($list)";
+    let (ids, homes) = ids_and_spaces(stacks);
+    let by_hand: Vec<(String, String)> = many::rows(conn, sql, &ids).await?;
+    let lines = spaces::lineages(conn, &homes).await?;
+    let all = list(conn).await?;
+    let how = |policy: &Policy, stack: &Stack| {
+        let pair =
+            |(at, id): &(String, String)| at == stack.id.as_str() && id == policy.id.as_str();
+        if by_hand.iter().any(pair) {
             return Some(Attached::ByHand);
         }
-        let near = line.contains(&policy.space);
+        let line = lines.get(&stack.settings.space);
+        let near = line.is_some_and(|line| line.contains(&policy.space));
         let named = attaches_itself(&policy.labels, &stack.settings.labels);
         (near && named).then_some(Attached::ByLabel)
     };
-    let all = list(conn).await?.into_iter();
-    Ok(all
-        .filter_map(|policy| how(&policy).map(|how| (policy, how)))
-        .collect())
+    let of_stack = |stack: &Stack| {
+        let about = all.iter().filter_map(|policy| {
+            let how = how(policy, stack)?;
+            Some((policy.clone(), how))
+        });
+        (stack.id.clone(), about.collect())
+    };
+    Ok(stacks.iter().map(of_stack).collect())
 }
 
 /// The policies of one kind that are about a stack.

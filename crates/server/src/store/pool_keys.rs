@@ -2,11 +2,13 @@
 //!
 //! Takes and gives rows. Never: a private key, or a second current key of a pool.
 
+use std::collections::HashMap;
+
 use gantry_protocol::{PoolId, RunId};
 use ulid::Ulid;
 
 use super::codes::parse;
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 
 /// One key of a pool.
@@ -102,6 +104,19 @@ pub async fn of_pool(conn: &mut Conn, pool: PoolId) -> Result<Vec<PoolKey>, Stor
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(PoolKey::try_from).collect()
+}
+
+/// Every key of each of these pools, newest first.
+pub async fn of_pools(
+    conn: &mut Conn,
+    pools: &[PoolId],
+) -> Result<HashMap<PoolId, Vec<PoolKey>>, StoreError> {
+    let sql = concat!(
+        "SELECT k.pool_id AS owner, ",
+        key_columns!(),
+        " FROM pool_keys k WHERE k.pool_id IN ($list) ORDER BY k.id DESC"
+    );
+    many::grouped::<Row, _, _>(conn, ("pool id", sql), pools).await
 }
 
 /// The key of this id.

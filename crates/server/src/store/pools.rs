@@ -6,7 +6,7 @@ use gantry_protocol::PoolId;
 
 use super::codes::{from_json, parse, to_json};
 use super::pool_keys::{self, PoolKey, key_columns};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 use crate::domain::EnrolmentRules;
 
@@ -114,6 +114,13 @@ pub async fn get(conn: &mut Conn, id: PoolId) -> Result<Pool, StoreError> {
         id: id.to_string(),
     };
     find(conn, id).await?.ok_or(missing)
+}
+
+/// The pools of these ids, oldest first, without those that were deleted.
+pub async fn named(conn: &mut Conn, ids: &[PoolId]) -> Result<Vec<Pool>, StoreError> {
+    let sql = select!("WHERE p.id IN ($list) AND p.deleted_at IS NULL ORDER BY p.id");
+    let rows: Vec<Row> = many::rows(conn, sql, ids).await?;
+    rows.into_iter().map(Pool::try_from).collect()
 }
 
 /// Every pool, oldest first.

@@ -3,11 +3,13 @@
 //! Takes and gives reviews, in order. Never: one that is changed or taken back; a newer one of the same person
 //! takes its place in the count.
 
+use std::collections::HashMap;
+
 use gantry_protocol::{RunId, RunState};
 use ulid::Ulid;
 
 use super::codes::{Code, parse, unreadable};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::auth::Role;
 use crate::clock::UnixMillis;
 use crate::domain::{Review, StateVersion};
@@ -102,4 +104,13 @@ pub async fn list(conn: &mut Conn, run: RunId) -> Result<Vec<ReviewRow>, StoreEr
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(ReviewRow::try_from).collect()
+}
+
+/// All reviews of each of these runs, oldest first.
+pub async fn of_runs(
+    conn: &mut Conn,
+    runs: &[RunId],
+) -> Result<HashMap<RunId, Vec<ReviewRow>>, StoreError> {
+    let sql = "SELECT run_id AS owner, * FROM run_reviews WHERE run_id IN ($list) ORDER BY id";
+    many::grouped::<Row, _, _>(conn, ("run id", sql), runs).await
 }

@@ -2,8 +2,10 @@
 //!
 //! Takes ids, gives spaces. Never: a circle in the tree, or a space that is deleted while something is in it.
 
+use std::collections::HashMap;
+
 use super::codes::{from_json, to_json};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 
 /// A space.
@@ -63,6 +65,15 @@ pub async fn find(conn: &mut Conn, id: &str) -> Result<Option<Space>, StoreError
 /// The space of this id.
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Space, StoreError> {
     find(conn, id).await?.ok_or_else(|| missing(id))
+}
+
+/// The spaces of these ids, without those that were deleted.
+pub async fn named(conn: &mut Conn, ids: &[String]) -> Result<HashMap<String, Space>, StoreError> {
+    let sql = "SELECT id, name, description, parent_id, labels, inherits, created_at FROM spaces
+               WHERE id IN ($list) AND deleted_at IS NULL";
+    let rows: Vec<Row> = many::rows(conn, sql, ids).await?;
+    let space = |row: Row| Ok((row.id.clone(), row.try_into()?));
+    rows.into_iter().map(space).collect()
 }
 
 /// Every space, in order of the ids.
@@ -197,6 +208,25 @@ pub async fn lineage(conn: &mut Conn, id: &str) -> Result<Vec<String>, StoreErro
                SELECT id FROM line";
     let rows: Vec<(String,)> = sqlx::query_as(sql).bind(id).fetch_all(conn).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// The [`lineage`] of each of these spaces.
+pub async fn lineages(
+    conn: &mut Conn,
+    ids: &[String],
+) -> Result<HashMap<String, Vec<String>>, StoreError> {
+    let sql = "WITH RECURSIVE line (origin, id, parent_id, inherits) AS (
+                 SELECT id, id, parent_id, inherits FROM spaces WHERE id IN ($list)
+                 UNION
+                 SELECT line.origin, spaces.id, spaces.parent_id, spaces.inherits
+                 FROM spaces JOIN line ON spaces.id = line.parent_id WHERE line.inherits)
+               SELECT origin, id FROM line";
+    let rows: Vec<(String, String)> = many::rows(conn, sql, ids).await?;
+    let mut lines: HashMap<String, Vec<String>> = HashMap::new();
+    for (origin, id) in rows {
+        lines.entry(origin).or_default().push(id);
+    }
+    Ok(lines)
 }
 
 /// A space and those in which its things can be used: all below it, as far as each inherits.

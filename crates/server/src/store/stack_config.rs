@@ -3,10 +3,12 @@
 //! Takes and gives rows: a value is either in the clear or sealed, never both. Sealing and opening are the
 //! vault's. Never: an opened write-only value.
 
+use std::collections::HashMap;
+
 use gantry_protocol::StackId;
 
 use super::codes::{Code, unreadable};
-use super::{Conn, StoreError};
+use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 
 /// What kind of thing an element sets.
@@ -150,4 +152,14 @@ pub async fn list(conn: &mut Conn, stack: &StackId) -> Result<Vec<ConfigElement>
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(ConfigElement::try_from).collect()
+}
+
+/// The elements of each of these stacks in order of their ids.
+pub async fn of_stacks(
+    conn: &mut Conn,
+    stacks: &[StackId],
+) -> Result<HashMap<StackId, Vec<ConfigElement>>, StoreError> {
+    let sql = "SELECT stack_id AS owner, id, kind, value, sealed, checksum, description, created_at
+               FROM stack_config WHERE stack_id IN ($list) ORDER BY id";
+    many::grouped::<Row, _, _>(conn, ("stack id", sql), stacks).await
 }

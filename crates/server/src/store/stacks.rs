@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteArguments;
 
 use super::codes::{Code, from_json, parse, to_json, unreadable};
 use super::commit::TrackedCommit;
-use super::{Conn, StoreError, runs};
+use super::{Conn, StoreError, many, runs};
 use crate::clock::UnixMillis;
 use crate::domain::stack::{Availability, Code as CodePlace, StackSettings, StateKeeper, Vendor};
 use crate::domain::{Approval, Run};
@@ -228,6 +228,19 @@ pub async fn find(conn: &mut Conn, id: &StackId) -> Result<Option<Stack>, StoreE
 /// The stack of this slug.
 pub async fn get(conn: &mut Conn, id: &StackId) -> Result<Stack, StoreError> {
     find(conn, id).await?.ok_or_else(|| missing(id))
+}
+
+/// The stacks of these slugs, without those that were deleted.
+pub async fn named(conn: &mut Conn, ids: &[StackId]) -> Result<Vec<Stack>, StoreError> {
+    let sql = "SELECT * FROM stacks WHERE id IN ($list) AND deleted_at IS NULL";
+    let rows: Vec<Row> = many::rows(conn, sql, ids).await?;
+    rows.into_iter().map(Stack::try_from).collect()
+}
+
+/// The slugs of stacks, and the spaces that they are in.
+pub(super) fn ids_and_spaces(stacks: &[Stack]) -> (Vec<StackId>, Vec<String>) {
+    let pair = |stack: &Stack| (stack.id.clone(), stack.settings.space.clone());
+    stacks.iter().map(pair).unzip()
 }
 
 /// The space of a stack, also of a deleted one.

@@ -29,5 +29,6 @@ mod runs;
 mod runtime;
 mod spaces;
 mod stacks;
+mod statements;
 mod states;
 mod world;

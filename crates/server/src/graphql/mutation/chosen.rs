@@ -33,7 +33,9 @@ impl ChosenMutation {
     /// Makes a deployment of the commit that a proposed run looked at.
     async fn run_promote(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
         let operate = operate(ctx)?;
-        Ok(Run(operate.promote(&stack, &run, metadata(ctx)).await?))
+        Ok(Run::one(
+            operate.promote(&stack, &run, metadata(ctx)).await?,
+        ))
     }
 
     /// Moves a run ahead in its pool's queue, or back. Runs of one stack and type keep their order.
@@ -48,7 +50,9 @@ impl ChosenMutation {
             true => Urgency::Prioritised,
             false => Urgency::Normal,
         };
-        Ok(Run(operate(ctx)?.prioritise(&stack, &run, urgency).await?))
+        Ok(Run::one(
+            operate(ctx)?.prioritise(&stack, &run, urgency).await?,
+        ))
     }
 
     /// Plans a run that waits for its decision again, limited to these addresses; then it waits again.
@@ -61,7 +65,7 @@ impl ChosenMutation {
     ) -> Result<Run, Error> {
         let operate = operate(ctx)?;
         let replanned = operate.replan(&stack, &run, &targets, metadata(ctx)).await;
-        Ok(Run(replanned?))
+        Ok(Run::one(replanned?))
     }
 
     /// Runs wait for nothing outside here, so there is none to mark.

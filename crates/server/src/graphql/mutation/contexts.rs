@@ -3,10 +3,10 @@
 use async_graphql::{Context, Error, ID, Object};
 use gantry_protocol::payload::Hooks;
 
+use crate::graphql::config_element::ConfigElement;
 use crate::graphql::context::{manage, operate};
 use crate::graphql::contexts::{HooksInput, SharedContext};
 use crate::graphql::inputs::ConfigInput;
-use crate::graphql::stack::ConfigElement;
 use crate::operations::{ContextChange, NewContext};
 
 #[derive(Default)]
@@ -102,7 +102,7 @@ impl ContextMutation {
         let operate = operate(ctx)?;
         let value = config.take_value();
         let set = operate.set_context_config(&context, config.with(value));
-        Ok(set.await?.into())
+        Ok(ConfigElement::from(&set.await?))
     }
 
     /// Removes a variable or file of a context; nothing if there is none of this id.
@@ -113,6 +113,6 @@ impl ContextMutation {
         id: ID,
     ) -> Result<Option<ConfigElement>, Error> {
         let removed = operate(ctx)?.remove_context_config(&context, &id).await?;
-        Ok(removed.map(ConfigElement::from))
+        Ok(removed.as_ref().map(ConfigElement::from))
     }
 }

@@ -105,7 +105,7 @@ impl PoolMutation {
             enrolment: enrolment.map(EnrolmentRules::try_from).transpose()?,
         };
         let pool = manage(ctx)?.update_pool(&id, change).await?;
-        Ok(WorkerPool::listed(pool))
+        Ok(WorkerPool::one(pool))
     }
 
     /// Lets a worker in that waits for it.
@@ -121,7 +121,7 @@ impl PoolMutation {
 
     /// Deletes a pool that no stack uses.
     async fn worker_pool_delete(&self, ctx: &Context<'_>, id: ID) -> Result<WorkerPool, Error> {
-        Ok(WorkerPool::listed(manage(ctx)?.delete_pool(&id).await?))
+        Ok(WorkerPool::one(manage(ctx)?.delete_pool(&id).await?))
     }
 
     /// Tells every worker of a pool to finish what it has and start anew.

@@ -66,6 +66,6 @@ impl PreviewMutation {
                 .collect(),
             metadata: metadata(ctx),
         };
-        Ok(Run(operate(ctx)?.preview(wish).await?))
+        Ok(Run::one(operate(ctx)?.preview(wish).await?))
     }
 }

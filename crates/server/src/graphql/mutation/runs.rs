@@ -35,7 +35,7 @@ impl RunMutation {
             runtime_config: runtime_config.as_ref().and_then(RuntimeConfigInput::yaml),
             metadata: metadata(ctx),
         };
-        Ok(Run(operate.trigger(wish).await?))
+        Ok(Run::one(operate.trigger(wish).await?))
     }
 
     /// Makes a run of one command.
@@ -54,28 +54,28 @@ impl RunMutation {
             task_init,
             metadata,
         };
-        Ok(Run(operate(ctx)?.task(wish).await?))
+        Ok(Run::one(operate(ctx)?.task(wish).await?))
     }
 
     /// Accepts a plan.
     async fn run_confirm(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
-        Ok(Run(operate(ctx)?
-            .confirm(&stack, &run, metadata(ctx))
-            .await?))
+        Ok(Run::one(
+            operate(ctx)?.confirm(&stack, &run, metadata(ctx)).await?,
+        ))
     }
 
     /// Drops a plan.
     async fn run_discard(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
-        Ok(Run(operate(ctx)?
-            .discard(&stack, &run, metadata(ctx))
-            .await?))
+        Ok(Run::one(
+            operate(ctx)?.discard(&stack, &run, metadata(ctx)).await?,
+        ))
     }
 
     /// Makes a run like one that ended without success: the same commit and command, the stack's settings of now.
     async fn run_retry(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
-        Ok(Run(operate(ctx)?
-            .retry(&stack, &run, metadata(ctx))
-            .await?))
+        Ok(Run::one(
+            operate(ctx)?.retry(&stack, &run, metadata(ctx)).await?,
+        ))
     }
 
     /// Approves or rejects a run that waits; without a run, the one that holds the stack's lock. What follows is up to
@@ -100,9 +100,9 @@ impl RunMutation {
 
     /// Takes back a run that no launcher has.
     async fn run_cancel(&self, ctx: &Context<'_>, stack: ID, run: ID) -> Result<Run, Error> {
-        Ok(Run(operate(ctx)?
-            .cancel(&stack, &run, metadata(ctx))
-            .await?))
+        Ok(Run::one(
+            operate(ctx)?.cancel(&stack, &run, metadata(ctx)).await?,
+        ))
     }
 
     /// Asks the launcher to stop a run that has changed nothing yet.
@@ -113,8 +113,10 @@ impl RunMutation {
         run: ID,
         note: Option<String>,
     ) -> Result<Run, Error> {
-        Ok(Run(operate(ctx)?
-            .stop(&stack, &run, note.as_deref(), metadata(ctx))
-            .await?))
+        Ok(Run::one(
+            operate(ctx)?
+                .stop(&stack, &run, note.as_deref(), metadata(ctx))
+                .await?,
+        ))
     }
 }

@@ -3,9 +3,10 @@
 use async_graphql::{Context, Error, ID, Object};
 
 use crate::domain::stack::StateKeeper;
+use crate::graphql::config_element::ConfigElement;
 use crate::graphql::context::{manage, metadata, operate};
 use crate::graphql::inputs::{ConfigInput, StackInput};
-use crate::graphql::stack::{ConfigElement, Stack};
+use crate::graphql::stack::Stack;
 use crate::operations::NewStack;
 
 #[derive(Default)]
@@ -32,7 +33,7 @@ impl StackMutation {
             settings: input.settings(manage.home())?,
             state_keeper,
         };
-        Ok(Stack(manage.create_stack(new).await?))
+        Ok(Stack::one(manage.create_stack(new).await?))
     }
 
     /// Replaces a stack's settings. Runs that exist keep those they were made with.
@@ -45,7 +46,7 @@ impl StackMutation {
         let manage = manage(ctx)?;
         let space = manage.stack(&id).await?.settings.space;
         let settings = input.settings(space)?;
-        Ok(Stack(manage.update_stack(&id, settings).await?))
+        Ok(Stack::one(manage.update_stack(&id, settings).await?))
     }
 
     /// Deletes a stack that no run is using. What it manages stays as it is, unless it is to be destroyed: then a run
@@ -58,9 +59,9 @@ impl StackMutation {
     ) -> Result<Stack, Error> {
         let manage = manage(ctx)?;
         if destroy_resources == Some(true) {
-            return Ok(Stack(manage.destroy_stack(&id, metadata(ctx)).await?));
+            return Ok(Stack::one(manage.destroy_stack(&id, metadata(ctx)).await?));
         }
-        Ok(Stack(manage.delete_stack(&id).await?))
+        Ok(Stack::one(manage.delete_stack(&id).await?))
     }
 
     /// Takes a stack for the caller alone: nobody else deploys, nothing is applied without a person.
@@ -70,12 +71,12 @@ impl StackMutation {
         id: ID,
         note: Option<String>,
     ) -> Result<Stack, Error> {
-        Ok(Stack(operate(ctx)?.hold(&id, note.as_deref()).await?))
+        Ok(Stack::one(operate(ctx)?.hold(&id, note.as_deref()).await?))
     }
 
     /// Frees a stack that the caller holds; an admin may free any.
     async fn stack_unlock(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
-        Ok(Stack(operate(ctx)?.release(&id).await?))
+        Ok(Stack::one(operate(ctx)?.release(&id).await?))
     }
 
     /// Sets a variable or file of a stack, replacing the one of the same id.
@@ -88,7 +89,7 @@ impl StackMutation {
         let operate = operate(ctx)?;
         let value = config.take_value();
         let set = operate.set_config(&stack, config.with(value));
-        Ok(set.await?.into())
+        Ok(ConfigElement::from(&set.await?))
     }
 
     /// Removes a variable or file of a stack; nothing if there is none of this id.
@@ -99,6 +100,6 @@ impl StackMutation {
         id: ID,
     ) -> Result<Option<ConfigElement>, Error> {
         let removed = operate(ctx)?.remove_config(&stack, &id).await?;
-        Ok(removed.map(ConfigElement::from))
+        Ok(removed.as_ref().map(ConfigElement::from))
     }
 }

@@ -27,13 +27,13 @@ impl StandingMutation {
     /// Lets a stack take new runs again.
     async fn stack_enable(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
         let to = Availability::Enabled;
-        Ok(Stack(operate(ctx)?.set_availability(&id, to).await?))
+        Ok(Stack::one(operate(ctx)?.set_availability(&id, to).await?))
     }
 
     /// Lets a stack take no new runs; those that exist go on.
     async fn stack_disable(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
         let to = Availability::Disabled;
-        Ok(Stack(operate(ctx)?.set_availability(&id, to).await?))
+        Ok(Stack::one(operate(ctx)?.set_availability(&id, to).await?))
     }
 
     /// Looks on a schedule whether the world still is as it was deployed; replaces the schedule before.
@@ -52,12 +52,12 @@ impl StandingMutation {
         ctx: &Context<'_>,
         stack: ID,
     ) -> Result<Option<Stack>, Error> {
-        Ok(operate(ctx)?.remove_drift(&stack).await?.map(Stack))
+        Ok(operate(ctx)?.remove_drift(&stack).await?.map(Stack::one))
     }
 
     /// Lets deployments that name no commit take the head of the stack's branch again.
     async fn stack_sync_commit(&self, ctx: &Context<'_>, id: ID) -> Result<Stack, Error> {
-        Ok(Stack(operate(ctx)?.sync_commit(&id).await?))
+        Ok(Stack::one(operate(ctx)?.sync_commit(&id).await?))
     }
 
     /// Lets deployments that name no commit take this one, until another one is set or deployed.
@@ -67,6 +67,6 @@ impl StandingMutation {
         id: ID,
         sha: String,
     ) -> Result<Stack, Error> {
-        Ok(Stack(operate(ctx)?.set_commit(&id, &sha).await?))
+        Ok(Stack::one(operate(ctx)?.set_commit(&id, &sha).await?))
     }
 }

@@ -23,7 +23,7 @@ impl PoolQuery {
     #[graphql(complexity = "10 * child_complexity")]
     async fn worker_pools(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPool>, Error> {
         let pools = look(ctx)?.pools().await?;
-        Ok(pools.into_iter().map(WorkerPool::listed).collect())
+        Ok(WorkerPool::many(pools).collect())
     }
 
     #[graphql(complexity = "input.page_size() * child_complexity")]
@@ -36,6 +36,6 @@ impl PoolQuery {
     }
 
     async fn worker_pool(&self, ctx: &Context<'_>, id: ID) -> Result<Option<WorkerPool>, Error> {
-        Ok(look(ctx)?.pool(&id).await?.map(WorkerPool::listed))
+        Ok(look(ctx)?.pool(&id).await?.map(WorkerPool::one))
     }
 }

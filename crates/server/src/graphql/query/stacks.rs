@@ -18,13 +18,12 @@ pub(super) struct StackQuery;
 #[Object]
 impl StackQuery {
     async fn stack(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Stack>, Error> {
-        Ok(look(ctx)?.stack(&id).await?.map(Stack))
+        Ok(look(ctx)?.stack(&id).await?.map(Stack::one))
     }
 
     /// Every stack that the caller sees; `searchStacks` gives pages.
     async fn stacks(&self, ctx: &Context<'_>) -> Result<Vec<Stack>, Error> {
-        let all = look(ctx)?.stacks().await?.into_iter();
-        Ok(all.map(Stack).collect())
+        Ok(Stack::many(look(ctx)?.stacks().await?).collect())
     }
 
     /// A run as it would be if it were triggered now, for signing: with a command a task, else of `runType`.
@@ -70,7 +69,7 @@ impl StackQuery {
         let missing = || Error::new("not found");
         let record = look.any_run(&run_id).await?.ok_or_else(missing)?;
         let stack = look.stack(record.run.stack.as_str()).await?;
-        Ok(Some(stack.map(Stack).ok_or_else(missing)?))
+        Ok(Some(stack.map(Stack::one).ok_or_else(missing)?))
     }
 
     /// Costs as many times its fields as the page may have entries.

@@ -4,6 +4,7 @@
 //! its history and the hand-over of the stack's lock. Never: a state written past [`apply`].
 
 mod change;
+mod pages;
 mod read;
 mod record;
 
@@ -14,8 +15,8 @@ pub use change::{
     Applied, NewRun, add_metadata, add_note, apply, create, open_gate, record_image, record_plan,
     set_targets, set_urgency,
 };
-pub use read::{
-    Listing, behind_gate, find, get, has_newer, history, latest, list, lock_holder, pending,
-    unfinished,
+pub use pages::{
+    PAGE, histories, latest_of, lock_holders, named, newest_of, overtaken, waiting_in,
 };
+pub use read::{Listing, behind_gate, find, get, history, list, lock_holder, unfinished};
 pub use record::{RunRecord, RunSettings, TransitionRow};

@@ -2,7 +2,7 @@
 //!
 //! Takes ids and places in a list, gives records. Never: a change.
 
-use gantry_protocol::{PoolId, RunId, RunType, StackId};
+use gantry_protocol::{RunId, RunType, StackId};
 
 use super::record::{HistoryRow, Row};
 use super::{RunRecord, TransitionRow};
@@ -72,29 +72,6 @@ pub async fn list(
     rows.into_iter().map(RunRecord::try_from).collect()
 }
 
-/// The newest run that says something about the stack itself: any but a preview.
-pub async fn latest(conn: &mut Conn, stack: &StackId) -> Result<Option<RunRecord>, StoreError> {
-    let sql = "SELECT * FROM runs WHERE stack_id = $1 AND run_type <> 'PROPOSED'
-               ORDER BY id DESC LIMIT 1";
-    let row: Option<Row> = sqlx::query_as(sql)
-        .bind(stack.as_str())
-        .fetch_optional(conn)
-        .await?;
-    row.map(RunRecord::try_from).transpose()
-}
-
-/// Whether the stack has a newer run of the same type.
-pub async fn has_newer(conn: &mut Conn, run: &RunRecord) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM runs WHERE stack_id = $1 AND run_type = $2 AND id > $3 LIMIT 1";
-    let row: Option<(i64,)> = sqlx::query_as(sql)
-        .bind(run.run.stack.as_str())
-        .bind(run.run.run_type.as_str())
-        .bind(run.run.id.to_string())
-        .fetch_optional(conn)
-        .await?;
-    Ok(row.is_some())
-}
-
 /// The run that holds the stack's lock.
 pub async fn lock_holder(
     conn: &mut Conn,
@@ -127,22 +104,6 @@ pub async fn unfinished(conn: &mut Conn, stack: &StackId) -> Result<Vec<RunRecor
         .fetch_all(conn)
         .await?;
     rows.into_iter().map(RunRecord::try_from).collect()
-}
-
-/// How many of a pool's runs wait for a launcher, and how many a launcher has.
-pub async fn pending(conn: &mut Conn, pool: PoolId) -> Result<(u32, u32), StoreError> {
-    let waiting = "SELECT COUNT(*) FROM runs WHERE pool_id = $1
-                     AND state IN ('READY', 'CONFIRMED', 'REPLAN_REQUESTED')";
-    let leased = "SELECT COUNT(*) FROM runs WHERE pool_id = $1
-                    AND state IN ('PREPARING', 'PREPARING_APPLY', 'PREPARING_REPLAN',
-                      'INITIALIZING', 'PLANNING', 'APPLYING', 'PERFORMING', 'DESTROYING')";
-    let pool = pool.to_string();
-    let (waiting,): (u32,) = sqlx::query_as(waiting)
-        .bind(&pool)
-        .fetch_one(&mut *conn)
-        .await?;
-    let (leased,): (u32,) = sqlx::query_as(leased).bind(&pool).fetch_one(conn).await?;
-    Ok((waiting, leased))
 }
 
 /// A run's history, newest first.
