@@ -6,12 +6,14 @@
 mod plans;
 mod policies;
 mod signatures;
+mod vcs;
 
 use std::path::Path;
 
 pub use plans::plan_json;
 pub use policies::{jwt, policy, policy_input};
 pub use signatures::signature;
+pub use vcs::vcs_target;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +35,7 @@ use gantry_protocol::socket::{Frame, FromLauncher, FromWorker, HandedTo};
 pub type Target = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("reference", reference),
     ("duration", go_duration),
     ("mounts", mounts),
@@ -48,6 +50,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("policy_input", policy_input),
     ("jwt", jwt),
     ("plan_json", plan_json),
+    ("vcs_target", vcs_target),
 ];
 
 /// Image references and the allowlist: what is admitted is in a registry of the list, by its exact host.

@@ -175,6 +175,13 @@ fn the_servers_modules_import_what_the_map_says() {
 }
 
 #[test]
+fn the_vcs_agents_modules_import_what_the_map_says() {
+    let table = module_table("vcs-modules");
+    none(&module_violations(&table, &imported("crates/vcs/src")));
+    assert_eq!(cycle(&table), None, "the map itself has a cycle");
+}
+
+#[test]
 fn the_crates_depend_on_each_other_as_the_map_says() {
     let metadata = MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
