@@ -1,9 +1,15 @@
 //! What the server answers, as types; also what `--output json` prints.
 
 mod access;
+mod vcs_pool;
 
 pub use access::{
     ApiKey, ApiKeyCreate, ApiKeyDelete, ApiKeys, Space, SpaceCreate, SpaceDelete, Spaces,
+};
+
+pub use vcs_pool::{
+    NewVcsPool, OneVcsPool, VcsConnection, VcsPool, VcsPoolCreate, VcsPoolDelete, VcsPoolDetails,
+    VcsPoolKey, VcsPoolLog, VcsPoolReset, VcsPoolUpdate, VcsPools, VcsRequest,
 };
 
 use gantry_protocol::{RunState, Secret};

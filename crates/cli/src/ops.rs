@@ -118,6 +118,43 @@ operations! {
     /// Starts a pool's launchers anew.
     WORKER_POOL_CYCLE: model::WorkerPoolCycle = "workerPoolCycle"
         "mutation($id: ID!) { workerPoolCycle(id: $id) }";
+    /// All pools of VCS agents.
+    VCS_POOLS: model::VcsPools = "vcsAgentPools"
+        "{ vcsAgentPools { id name description space activeConnections waitingRequests } }";
+    /// One pool of VCS agents with its keys and agents.
+    VCS_POOL: model::OneVcsPool = "vcsAgentPool"
+        "query($id: ID!) {
+           vcsAgentPool(id: $id) {
+             id name description space createdBy createdAt activeConnections waitingRequests
+             keys { id createdAt createdBy retiresAt }
+             connections { id version metadata address connectedAt streaming streams requestsInFlight served strays }
+           }
+         }";
+    /// What went through a pool lately.
+    VCS_POOL_LOG: model::VcsPoolLog = "vcsAgentPool"
+        "query($id: ID!, $first: Int) {
+           vcsAgentPool(id: $id) {
+             accessLog(first: $first) {
+               id at purpose method path outcome detail status bytesSent bytesReceived milliseconds agent
+             }
+           }
+         }";
+    /// A new pool of VCS agents; its token comes only with this answer.
+    VCS_POOL_CREATE: model::VcsPoolCreate = "vcsAgentPoolCreate"
+        "mutation($name: String!, $description: String, $space: ID) {
+           vcsAgentPoolCreate(name: $name, description: $description, space: $space) { id name config }
+         }";
+    /// Another key for a pool of VCS agents; its token comes only with this answer.
+    VCS_POOL_RESET: model::VcsPoolReset = "vcsAgentPoolReset"
+        "mutation($id: ID!, $overlap: Int) { vcsAgentPoolReset(id: $id, overlapSeconds: $overlap) { id name config } }";
+    /// Other words for a pool of VCS agents.
+    VCS_POOL_UPDATE: model::VcsPoolUpdate = "vcsAgentPoolUpdate"
+        "mutation($id: ID!, $name: String, $description: String, $space: ID) {
+           vcsAgentPoolUpdate(id: $id, name: $name, description: $description, space: $space) { id }
+         }";
+    /// Deletes a pool of VCS agents.
+    VCS_POOL_DELETE: model::VcsPoolDelete = "vcsAgentPoolDelete"
+        "mutation($id: ID!) { vcsAgentPoolDelete(id: $id) { id } }";
     /// Closes or opens a launcher.
     WORKER_DRAIN_SET: model::WorkerDrainSet = "workerDrainSet"
         "mutation($pool: ID!, $id: ID!, $drain: Boolean!) {

@@ -14,6 +14,7 @@ mod policy;
 mod pool;
 mod sign;
 mod stack;
+mod vcs_pool;
 
 pub use access::{ApiKeyCommand, ApiKeyCreateArgs, AuditCommand, RoleArg, SpaceCommand};
 pub use ca::CaCommand;
@@ -29,6 +30,10 @@ pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
     ConfigArgs, ConfirmArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
     ResourcesCommand, ReviewArgs, StackCommand, StopArgs, TaskArgs, ToolArg,
+};
+
+pub use vcs_pool::{
+    VcsPoolCommand, VcsPoolCreateArgs, VcsPoolLogArgs, VcsPoolResetArgs, VcsPoolUpdateArgs,
 };
 
 /// Gantry's command line: pools, stacks, deployments and their logs.
@@ -75,6 +80,9 @@ pub enum Command {
     /// Pools of launchers
     #[command(subcommand)]
     Pool(PoolCommand),
+    /// Pools of VCS agents, through which the server reaches inner code hosts
+    #[command(subcommand)]
+    VcsAgentPool(VcsPoolCommand),
     /// Stacks: what to run, and running it
     #[command(subcommand)]
     Stack(StackCommand),

@@ -15,6 +15,7 @@ mod stack;
 mod stack_control;
 mod stack_runs;
 mod stack_state;
+mod vcs_pool;
 
 pub use pool::create as create_pool;
 pub use release::{SignRequest, keygen, public_key, sign as sign_worker};
@@ -29,6 +30,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Login(args) => login::login(context, args).await,
         Command::Whoami => login::whoami(context).await,
         Command::Pool(command) => pool::run(context, command).await,
+        Command::VcsAgentPool(command) => vcs_pool::run(context, command).await,
         Command::Stack(command) => stack::run(context, command).await,
         Command::Context(command) => context::run(context, command).await,
         Command::Policy(command) => policy::run(context, command).await,

@@ -10,7 +10,7 @@ use gantry_vcs_wire::wire::{
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use ulid::Ulid;
 
 use super::Shared;
@@ -62,6 +62,8 @@ enum Event {
     Room,
     /// Something was said.
     Heard(Box<Response>),
+    /// More was said at once than is taken.
+    TooLarge,
     /// Nobody waits for the answer any more.
     Unwanted,
     /// A time is over.
@@ -170,6 +172,7 @@ impl Line {
             event = read(flow) => event,
             heard = inbox.message(), if !held => match heard {
                 Ok(Some(response)) => Event::Heard(Box::new(response)),
+                Err(status) if status.code() == Code::OutOfRange => Event::TooLarge,
                 Ok(None) | Err(_) => Event::Gone,
             },
             () = unwanted(job) => Event::Unwanted,
@@ -201,6 +204,7 @@ impl Line {
                 let step = self.session.hear(*response);
                 self.step(step)
             }
+            Event::TooLarge => self.breach("more than 64 MiB in one piece"),
             Event::Unwanted => self.abandon(End::GivenUp),
             Event::Alarm => self.ring().await,
             Event::Recheck => self.recheck().await,

@@ -32,6 +32,7 @@ mod search;
 mod space;
 mod stack;
 mod state_version;
+mod vcs_pool;
 mod vendor;
 
 use std::sync::Arc;

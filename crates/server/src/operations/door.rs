@@ -8,7 +8,7 @@ use gantry_protocol::{PoolId, RunId, StackId};
 use super::OperationError;
 use crate::auth::{Principal, Scope};
 use crate::domain::stack::ROOT_SPACE;
-use crate::domain::{ContextId, IntegrationId, PolicyId};
+use crate::domain::{ContextId, IntegrationId, PolicyId, VcsPoolId};
 use crate::store::contexts::{self, Context};
 use crate::store::integrations::{self, Integration};
 use crate::store::policies::{self, Policy};
@@ -16,6 +16,7 @@ use crate::store::pools::{self, Pool};
 use crate::store::runs::{self, RunRecord};
 use crate::store::spaces::{self, Space};
 use crate::store::stacks::{self, Stack};
+use crate::store::vcs_pools::{self, VcsPool};
 use crate::store::{Conn, StoreError};
 
 /// The stack of this slug; nothing for a text that is no slug either.
@@ -176,6 +177,30 @@ pub(super) async fn integration(
     let id: IntegrationId = id.parse()?;
     let found = find_integration(conn, who, id.as_str()).await?;
     Ok(found.ok_or_else(|| missing("VCS integration", &id))?)
+}
+
+/// The pool of VCS agents of this id; nothing for a text that is no id either.
+pub(super) async fn find_vcs_pool(
+    conn: &mut Conn,
+    who: &Principal,
+    id: &str,
+) -> Result<Option<VcsPool>, StoreError> {
+    let Ok(id) = id.parse::<VcsPoolId>() else {
+        return Ok(None);
+    };
+    let found = vcs_pools::find(conn, id).await?;
+    Ok(found.filter(|pool| who.sees(&pool.space)))
+}
+
+/// The pool of VCS agents of this id.
+pub(super) async fn vcs_pool(
+    conn: &mut Conn,
+    who: &Principal,
+    id: &str,
+) -> Result<VcsPool, OperationError> {
+    let id: VcsPoolId = id.parse()?;
+    let found = find_vcs_pool(conn, who, &id.to_string()).await?;
+    Ok(found.ok_or_else(|| missing("VCS agent pool", &id))?)
 }
 
 /// The space of this id.

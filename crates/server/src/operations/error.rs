@@ -10,7 +10,7 @@ use crate::auth::Forbidden;
 use crate::dispatch::PayloadError;
 use crate::domain::BadSchedule;
 use crate::domain::stack::NoSlug;
-use crate::domain::{NoContextId, NoIntegrationId, NoPolicyId};
+use crate::domain::{NoContextId, NoIntegrationId, NoPolicyId, NoVcsPoolId, NoVcsPoolName};
 use crate::logins::LoginError;
 use crate::logstore::LogError;
 use crate::pki::PkiError;
@@ -46,6 +46,17 @@ pub enum OperationError {
     /// The commit can't be found.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+    /// A text is not the id of a pool of VCS agents.
+    #[error(transparent)]
+    VcsPoolId(#[from] NoVcsPoolId),
+    /// A text can't name a pool of VCS agents.
+    #[error(transparent)]
+    VcsPoolName(#[from] NoVcsPoolName),
+    /// VCS agents could not connect.
+    #[error(
+        "this server takes no VCS agents: start it with `--vcs-gateway-listen` (GANTRY_VCS_GATEWAY_LISTEN)"
+    )]
+    NoGateway,
     /// A text is not an integration's id.
     #[error(transparent)]
     IntegrationId(#[from] NoIntegrationId),
@@ -321,6 +332,9 @@ impl OperationError {
             | Self::RuntimeConfig(_)
             | Self::Send(_)
             | Self::IntegrationId(_)
+            | Self::VcsPoolId(_)
+            | Self::VcsPoolName(_)
+            | Self::NoGateway
             | Self::Id(_)
             | Self::Slug(_)
             | Self::NoPool { .. }

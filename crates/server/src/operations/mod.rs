@@ -35,6 +35,7 @@ mod spaces;
 mod standing;
 mod states;
 mod trigger;
+mod vcs_pools;
 mod workers;
 
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub use pools::{DEFAULT_OVERLAP_SECONDS, PoolChange};
 pub use spaces::SpaceSettings;
 pub(crate) use trigger::check_open;
 pub use trigger::{TaskRequest, TriggerRequest};
+pub use vcs_pools::{NewVcsPool, VcsPoolChange};
+pub use workers::Held;
 
 /// A principal at this server.
 #[derive(Clone, Debug)]

@@ -21,6 +21,16 @@ pub const DEFAULT_OVERLAP_SECONDS: u32 = 24 * 3600;
 /// The longest overlap: what a reset is for should not outlive a quarter.
 const MAX_OVERLAP_SECONDS: u32 = 90 * 24 * 3600;
 
+/// Refuses an overlap, in seconds, that is too long.
+pub(super) fn check_overlap(overlap: u32) -> Result<(), OperationError> {
+    if overlap <= MAX_OVERLAP_SECONDS {
+        return Ok(());
+    }
+    let rule = "expected at most 90 days";
+    let given = overlap.to_string();
+    Err(OperationError::input("overlapSeconds", &given, rule))
+}
+
 /// What to change of a pool; nothing stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct PoolChange {
@@ -43,14 +53,7 @@ impl Manage {
         csr: &str,
         overlap: u32,
     ) -> Result<(Pool, String), OperationError> {
-        if overlap > MAX_OVERLAP_SECONDS {
-            let rule = "expected at most 90 days";
-            return Err(OperationError::input(
-                "overlapSeconds",
-                &overlap.to_string(),
-                rule,
-            ));
-        }
+        check_overlap(overlap)?;
         let now = UnixMillis::now();
         let mut tx = self.app.store.begin().await?;
         let before = door::pool(&mut tx, &self.principal, id).await?;

@@ -177,6 +177,7 @@ async fn place(conn: &mut Conn, subject: &str) -> Result<Place, StoreError> {
         "context" => "SELECT space_id, NULL FROM contexts WHERE id = $1",
         "notification_target" => "SELECT space_id, NULL FROM notification_targets WHERE id = $1",
         "integration" => "SELECT space_id, NULL FROM integrations WHERE id = $1",
+        "vcs_pool" => "SELECT space_id, NULL FROM vcs_pools WHERE id = $1",
         "space" => "SELECT id, NULL FROM spaces WHERE id = $1",
         "run" => {
             "SELECT stacks.space_id, 'stack:' || stacks.id

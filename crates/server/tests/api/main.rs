@@ -31,4 +31,5 @@ mod spaces;
 mod stacks;
 mod statements;
 mod states;
+mod vcs_pools;
 mod world;

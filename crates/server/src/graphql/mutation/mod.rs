@@ -15,6 +15,7 @@ mod session;
 mod stacks;
 mod standing;
 mod states;
+mod vcs_pools;
 
 use async_graphql::MergedObject;
 
@@ -41,4 +42,5 @@ pub struct Mutation(
     BlueprintMutation,
     ProviderMutation,
     states::StateMutation,
+    vcs_pools::VcsPoolMutation,
 );

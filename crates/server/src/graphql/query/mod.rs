@@ -11,6 +11,7 @@ mod pools;
 mod registry;
 mod session;
 mod stacks;
+mod vcs_pools;
 
 use async_graphql::MergedObject;
 
@@ -26,4 +27,5 @@ pub struct Query(
     pools::PoolQuery,
     access::AccessQuery,
     registry::RegistryQuery,
+    vcs_pools::VcsPoolQuery,
 );

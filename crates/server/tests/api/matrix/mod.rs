@@ -29,7 +29,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let world = World::with(&["--api-rate", "0"]).await;
+        let world = World::with(&["--api-rate", "0", "--vcs-gateway-listen", "127.0.0.1:0"]).await;
         let (url, _) = world.repository();
         let mut pools = BTreeMap::new();
         for id in ["own", MARK] {
@@ -90,6 +90,11 @@ impl Scene {
                 "mutation($name:String!$space:ID){contextCreate(name: $name, space: $space){id}}";
             let made = admin.ok(text, json!({ "name": fresh, "space": at })).await;
             things.insert("context".to_owned(), id(&made["contextCreate"]));
+        }
+        if wants("vcspool") {
+            let text = "mutation($name:String!$space:ID){vcsAgentPoolCreate(name: $name, space: $space){id}}";
+            let made = admin.ok(text, json!({ "name": fresh, "space": at })).await;
+            things.insert("vcspool".to_owned(), id(&made["vcsAgentPoolCreate"]));
         }
         if wants("integration") {
             let text = "mutation($name:String!$space:ID){vcsIntegrationCreate(input: {name: $name, space: $space, vendor: GITHUB, urlPrefix: \"https://git.example/\"}){integration{id}}}";
@@ -185,7 +190,7 @@ impl Scene {
         let other = self.things(rule.rest, MARK).await;
         let mut nothing = other.clone();
         for (name, id) in &mut nothing {
-            let ulid = ["run", "pool", "worker", "key"].contains(&name.as_str());
+            let ulid = ["run", "pool", "worker", "key", "vcspool"].contains(&name.as_str());
             if name != "fresh" {
                 *id = if ulid { NOTHING } else { "nothing" }.to_owned();
             }
@@ -254,7 +259,7 @@ async fn every_question_is_answered_by_role_and_space() {
     // Lists have something to hide.
     scene
         .things(
-            "$stack $run $pool $policy $context $integration $target $child",
+            "$stack $run $pool $policy $context $integration $vcspool $target $child",
             MARK,
         )
         .await;

@@ -107,6 +107,13 @@ pub(super) const QUERIES: &[Rule] = &[
         Done,
     ),
     rule("vcsIntegrations", Reader, "{id,name}", Done),
+    rule("vcsAgentPools", Reader, "{id,name,activeConnections}", Done),
+    rule(
+        "vcsAgentPool",
+        Reader,
+        "(id: $vcspool){id,name,connections{id},accessLog{id},keys{id}}",
+        Done,
+    ),
     rule(
         "notificationTarget",
         Reader,
@@ -351,6 +358,20 @@ pub(super) const MUTATIONS: &[Rule] = &[
         "(target: $target, delivery: \"01JB8M6Q7N4T0V2X5Y8Z9A1B2C\"){id}",
         Says("does not exist"),
     ),
+    rule(
+        "vcsAgentPoolCreate",
+        Admin,
+        "(name: $fresh, space: $space){id}",
+        Done,
+    ),
+    rule(
+        "vcsAgentPoolUpdate",
+        Admin,
+        "(id: $vcspool, name: $fresh){id}",
+        Done,
+    ),
+    rule("vcsAgentPoolReset", Admin, "(id: $vcspool){id}", Done),
+    rule("vcsAgentPoolDelete", Admin, "(id: $vcspool){id}", Done),
     rule(
         "vcsIntegrationCreate",
         Admin,

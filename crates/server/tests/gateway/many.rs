@@ -1,0 +1,63 @@
+//! Many requests at once: nothing lost, nothing answered twice.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::world::{World, body};
+
+const REQUESTS: usize = 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_requests_at_many_streams_are_each_answered_once() {
+    for streams in [4, 64] {
+        let world = World::with(|settings| gantry_server::gateway::Settings {
+            waiting: REQUESTS,
+            ..settings
+        })
+        .await;
+        let mut agents = Vec::new();
+        for _ in 0..streams {
+            agents.push(world.ours("p").await.echo());
+        }
+        let asked: Vec<_> = (0..REQUESTS).map(|n| world.get(&format!("/{n}"))).collect();
+        for (n, asked) in asked.into_iter().enumerate() {
+            let answer = asked.await.unwrap().unwrap();
+            assert_eq!(body(answer).await, format!("/{n}").into_bytes());
+        }
+        world.stopping.cancel();
+        let mut seen = 0;
+        for agent in agents {
+            let count = agent.await.unwrap();
+            assert!(count > 0, "a stream had nothing to do");
+            seen += count;
+        }
+        assert_eq!(seen, REQUESTS as u64, "some were sent twice");
+        world.gateway.closed().await;
+        let lines = world.log(REQUESTS).await;
+        let ids: BTreeSet<_> = lines.iter().map(|line| &line.id).collect();
+        assert_eq!(ids.len(), REQUESTS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_that_come_and_go_lose_nothing_that_only_reads() {
+    let world = World::with(|settings| gantry_server::gateway::Settings {
+        waiting: REQUESTS,
+        grace: Duration::from_secs(20),
+        ..settings
+    })
+    .await;
+    // One agent stays; others are killed again and again, with or without a request.
+    let stays = world.ours("stays").await.echo();
+    let asked: Vec<_> = (0..REQUESTS).map(|n| world.get(&format!("/{n}"))).collect();
+    for _ in 0..20 {
+        let mut dies = world.ours("dies").await;
+        drop(tokio::time::timeout(Duration::from_millis(5), dies.hears.message()).await);
+    }
+    for (n, asked) in asked.into_iter().enumerate() {
+        let answer = asked.await.unwrap().unwrap();
+        assert_eq!(body(answer).await, format!("/{n}").into_bytes());
+    }
+    world.stopping.cancel();
+    stays.await.unwrap();
+}
