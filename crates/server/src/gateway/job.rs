@@ -2,6 +2,7 @@
 //!
 //! Takes what was asked, gives each asker exactly one answer or one error. Never: a body that ends early and looks whole.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,7 +24,6 @@ const AHEAD: usize = 4;
 pub(super) type Reply = oneshot::Sender<Result<Answer, GatewayError>>;
 
 /// A request that waits for an agent, or for its answer.
-#[derive(Debug)]
 pub(super) struct Job {
     /// Its id on the wire.
     pub(super) id: String,
@@ -35,6 +35,13 @@ pub(super) struct Job {
     request: HttpRequest,
     reply: Reply,
     entry: Entry,
+}
+
+impl fmt::Debug for Job {
+    /// Headers and body may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({} {})", self.id, self.about.request)
+    }
 }
 
 /// What errors say of a request.

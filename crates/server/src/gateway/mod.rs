@@ -14,6 +14,7 @@ mod session;
 mod settings;
 mod stream;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +46,11 @@ pub const BRIDGE_HEADER: &str = "gantry-vcs-bridge";
 /// The largest body of a request; the agents that exist take messages of 4 MiB, and headers need room too.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024 - 128 * 1024;
 
+/// How often a request that waits is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A request for a code host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Ask {
     /// What it is for, as the access log shows it.
     pub purpose: &'static str,
@@ -60,6 +64,14 @@ pub struct Ask {
     pub body: Bytes,
     /// How long it may take, from now until the last byte of the answer.
     pub limit: Duration,
+}
+
+impl fmt::Debug for Ask {
+    /// Headers and body may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = message::path_of(&self.target);
+        write!(f, "Ask({}: {} {path})", self.purpose, self.method)
+    }
 }
 
 /// What the code host said.
@@ -172,25 +184,31 @@ impl Gateway {
     ) -> Result<Answer, GatewayError> {
         let shared = &self.shared;
         let grace = shared.settings.grace;
-        let started = Instant::now();
-        let mut look = (started + grace).min(deadline);
+        let mut look = (Instant::now() + grace).min(deadline);
+        let mut stopping = false;
         loop {
             let why = tokio::select! {
                 given = &mut answer => return given.unwrap_or(Err(GatewayError::Stopping)),
-                () = shared.stopping.cancelled() => Withdrawn::Stopping,
-                () = tokio::time::sleep_until(look) => match Instant::now() >= deadline {
-                    true => Withdrawn::Late,
-                    false => Withdrawn::Alone,
+                () = shared.stopping.cancelled(), if !stopping => {
+                    stopping = true;
+                    Withdrawn::Stopping
+                }
+                () = tokio::time::sleep_until(look) => match () {
+                    () if Instant::now() >= deadline => Withdrawn::Late,
+                    () if stopping => Withdrawn::Stopping,
+                    () => Withdrawn::Alone,
                 },
             };
-            if let Some(error) = shared.registry.withdraw(pool, id, &why, grace) {
+            if let Some(error) = shared.registry.withdraw(pool, id, why, grace) {
                 return Err(error);
             }
-            if matches!(why, Withdrawn::Late | Withdrawn::Stopping) {
-                // An agent has it: at the deadline its stream ends it, at a stop it gets to finish.
-                return answer.await.unwrap_or(Err(GatewayError::Stopping));
-            }
-            look = (Instant::now() + grace / 4).min(deadline);
+            // A stream has it, which ends it at its deadline; if the stream is lost, it may come back to the queue.
+            let next = Instant::now() + LOOK;
+            look = if next < deadline || why == Withdrawn::Late {
+                next
+            } else {
+                deadline
+            };
         }
     }
 }

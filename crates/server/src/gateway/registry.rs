@@ -221,7 +221,7 @@ impl Registry {
         &self,
         pool: VcsPoolId,
         id: &str,
-        why: &Withdrawn,
+        why: Withdrawn,
         grace: Duration,
     ) -> Option<GatewayError> {
         let mut pools = self.lock();

@@ -59,7 +59,7 @@ async fn until_shown(world: &World, id: &Value, holds: impl Fn(&Value) -> bool) 
 }
 
 #[tokio::test]
-async fn a_token_lets_agents_in_until_it_is_reset_and_they_are_seen() {
+async fn a_token_lets_agents_in_and_they_are_seen_with_what_they_do() {
     let world = world().await;
     let made =
         world.admin.ok(CREATE, json!({ "name": "inner" })).await["vcsAgentPoolCreate"].clone();
@@ -121,7 +121,15 @@ async fn a_token_lets_agents_in_until_it_is_reset_and_they_are_seen() {
         json!({ "id": request.id, "purpose": "List branches", "method": "GET", "path": "/api/branches",
             "outcome": "ANSWERED", "status": 404, "bytesReceived": 4 })
     );
+}
 
+#[tokio::test]
+async fn a_token_counts_until_its_pool_is_reset_or_deleted() {
+    let world = world().await;
+    let made =
+        world.admin.ok(CREATE, json!({ "name": "inner" })).await["vcsAgentPoolCreate"].clone();
+    let (id, token) = (&made["id"], made["config"].as_str().unwrap());
+    let _first = connect(token).await.unwrap();
     // A reset with an overlap lets both in; one without lets the old ones go.
     let reset = world
         .admin

@@ -47,12 +47,15 @@ async fn agents_that_come_and_go_lose_nothing_that_only_reads() {
         ..settings
     })
     .await;
-    // One agent stays; others are killed again and again, with or without a request.
-    let stays = world.ours("stays").await.echo();
+    // One agent stays, but slow; others are killed again and again, each with a request.
     let asked: Vec<_> = (0..REQUESTS).map(|n| world.get(&format!("/{n}"))).collect();
+    let stays = world.ours("stays").await.slowly(Duration::from_millis(2));
     for _ in 0..20 {
         let mut dies = world.ours("dies").await;
-        drop(tokio::time::timeout(Duration::from_millis(5), dies.hears.message()).await);
+        let (id, _) = dies.asked().await;
+        drop(dies);
+        // A request has one more chance: it gets it before the next agent dies.
+        until_logged(&world, &id).await;
     }
     for (n, asked) in asked.into_iter().enumerate() {
         let answer = asked.await.unwrap().unwrap();
@@ -60,4 +63,12 @@ async fn agents_that_come_and_go_lose_nothing_that_only_reads() {
     }
     world.stopping.cancel();
     stays.await.unwrap();
+}
+
+async fn until_logged(world: &World, id: &str) {
+    let deadline = tokio::time::Instant::now() + crate::world::LONG;
+    while !world.log(1).await.iter().any(|line| line.id == id) {
+        assert!(tokio::time::Instant::now() < deadline, "{id} has no end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

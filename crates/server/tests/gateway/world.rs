@@ -291,12 +291,18 @@ impl Agent {
     }
 
     /// Answers each request with its path, until the stream ends.
-    pub(crate) fn echo(mut self) -> JoinHandle<u64> {
+    pub(crate) fn echo(self) -> JoinHandle<u64> {
+        self.slowly(Duration::ZERO)
+    }
+
+    /// The same, after a while.
+    pub(crate) fn slowly(mut self, pause: Duration) -> JoinHandle<u64> {
         tokio::spawn(async move {
             let mut count = 0;
             while let Ok(Some(request)) = self.hears.message().await {
                 let content = match request.request {
                     Some(Kind::HttpRequest(asked)) => {
+                        tokio::time::sleep(pause).await;
                         count += 1;
                         whole(asked.path)
                     }
