@@ -63,7 +63,6 @@ pub use spaces::SpaceSettings;
 pub(crate) use trigger::check_open;
 pub use trigger::{TaskRequest, TriggerRequest};
 pub use vcs_pools::{NewVcsPool, VcsPoolChange};
-pub use workers::Held;
 
 /// A principal at this server.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::Listener;
+use axum::serve::{Listener, ListenerExt as _};
 use futures_util::stream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::listen::{TlsError, TlsListener};
@@ -28,8 +28,15 @@ pub(super) fn start(
 ) -> Result<JoinHandle<()>, TlsError> {
     Ok(match tls {
         Some(files) => spawn(app, TlsListener::new(listener, files, b"h2")?),
-        None => spawn(app, listener),
+        None => spawn(app, listener.tap_io(|io| at_once(io))),
     })
+}
+
+/// A small message does not wait for the acknowledgement of the one before.
+fn at_once(io: &TcpStream) {
+    if let Err(error) = io.set_nodelay(true) {
+        tracing::debug!(%error, "could not set TCP_NODELAY");
+    }
 }
 
 fn spawn<L>(app: &Arc<App>, listener: L) -> JoinHandle<()>

@@ -109,7 +109,10 @@ fn statements_of(dir: &Path) -> Vec<(String, String)> {
             let words: Vec<&str> = piece.split_whitespace().collect();
             // As `many` writes them; a list of one would be an equation.
             let text = words.join(" ").replace("\\ ", "");
-            (name.clone(), text.replace("$list", "$1, $2").replace("$value", "$3"))
+            (
+                name.clone(),
+                text.replace("$list", "$1, $2").replace("$value", "$3"),
+            )
         });
         found.extend(of_file);
     }

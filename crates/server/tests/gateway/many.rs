@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::world::{World, body};
+use crate::world::{World, body, until};
 
 const REQUESTS: usize = 1000;
 
@@ -49,14 +49,18 @@ async fn agents_that_come_and_go_lose_nothing_that_only_reads() {
     .await;
     // One agent stays, but slow; others are killed again and again, each with a request.
     let asked: Vec<_> = (0..REQUESTS).map(|n| world.get(&format!("/{n}"))).collect();
+    until(|| world.gateway.waiting(&world.pool) == REQUESTS).await;
     let stays = world.ours("stays").await.slowly(Duration::from_millis(2));
-    for _ in 0..20 {
+    let mut died = 0;
+    while world.gateway.waiting(&world.pool) > 50 {
         let mut dies = world.ours("dies").await;
         let (id, _) = dies.asked().await;
         drop(dies);
+        died += 1;
         // A request has one more chance: it gets it before the next agent dies.
         until_logged(&world, &id).await;
     }
+    assert!(died > 0);
     for (n, asked) in asked.into_iter().enumerate() {
         let answer = asked.await.unwrap().unwrap();
         assert_eq!(body(answer).await, format!("/{n}").into_bytes());

@@ -63,7 +63,10 @@ impl World {
         let address = listener.local_addr().unwrap();
         let connections = stream::unfold(listener, |listener| async move {
             let accepted = listener.accept().await;
-            let peer = accepted.map(|(io, address)| Peer { io, address });
+            let peer = accepted.map(|(io, address)| {
+                io.set_nodelay(true).unwrap();
+                Peer { io, address }
+            });
             Some((peer, listener))
         });
         let served = gateway.clone();
