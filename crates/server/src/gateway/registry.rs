@@ -212,6 +212,10 @@ impl Registry {
         let mut pools = self.lock();
         let pool = pools.by_id.entry(pool).or_default();
         if let Some(job) = pool.hand_out(job) {
+            if pool.streams.is_empty() {
+                // It was the last stream's: who waits for it is told soon, not at its deadline.
+                pool.alone.get_or_insert_with(Instant::now);
+            }
             pool.waiting.push_front(job);
         }
     }

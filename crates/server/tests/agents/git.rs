@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::world::World;
+use crate::world::{World, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -87,6 +87,7 @@ async fn a_repository_that_only_an_agent_reaches_is_cloned() {
         );
         assert!(!well, "a push: {text}");
     });
+    until("the lines are there", || agent.lines().len() >= 4).await;
     let lines = agent.lines();
     let names: Vec<_> = lines
         .iter()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::world::World;
+use crate::world::{World, until};
 
 const REQUESTS: usize = 1000;
 const LIMIT: Duration = Duration::from_secs(120);
@@ -30,6 +30,11 @@ async fn storm(parallelism: usize) {
     let seen = world.seen();
     assert_eq!(seen.len(), REQUESTS);
     assert!(seen.values().all(|times| *times == 1));
+    // A line comes when the answer has gone out.
+    until("every request has its line", || {
+        agent.lines().len() >= REQUESTS
+    })
+    .await;
     let lines = agent.lines();
     assert_eq!(lines.len(), REQUESTS);
     assert!(lines.iter().all(|line| line["msg"] == "Request served."));

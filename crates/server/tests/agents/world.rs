@@ -121,15 +121,18 @@ impl World {
             .env("SPACELIFT_VCS_AGENT_VENDOR", "gitlab")
             .env("SPACELIFT_VCS_AGENT_PARALLELISM", streams.to_string())
             .env("SPACELIFT_VCS_AGENT_DIAL_INSECURE", "true")
+            .env("SPACELIFT_METADATA_name", name)
             .stdout(File::create(&out).unwrap());
-        let before = self.streams();
         let log = self.dir.path().join(format!("{name}.log"));
         let process = Process::start_with_output("gantry-vcs-agent", command, &log);
         let agent = Agent { process, out };
-        until("the agent's streams are up", || {
-            self.streams() == before + streams
-        })
-        .await;
+        let own = || {
+            let agents = self.gateway().agents(&self.pool).into_iter();
+            let mut own =
+                agents.filter(|agent| agent.tags.get("name").is_some_and(|tag| tag == name));
+            own.next().map_or(0, |agent| agent.streams)
+        };
+        until("the agent's streams are up", || own() == streams).await;
         agent
     }
 

@@ -25,7 +25,9 @@ use super::{Agent, Ended};
 
 /// Requests that may wait on one stream. The protocol has one at a time; a gateway that sends more gets the rest
 /// answered with an error.
-const WAITING: usize = 8;
+const WAITING: usize = 4;
+/// Small answers that may wait for room: who sends questions and reads no answers is not read either.
+const OUTBOX: usize = 64;
 /// How long the gateway may take to end a stream that we have ended.
 const LAST_WORD: Duration = Duration::from_secs(3);
 
@@ -99,7 +101,7 @@ impl Live {
 
     async fn next(&mut self, drain: &CancellationToken, draining: bool) -> Next {
         tokio::select! {
-            heard = self.inbound.message() => Next::Heard(heard),
+            heard = self.inbound.message(), if self.outbox.len() < OUTBOX => Next::Heard(heard),
             room = self.out.reserve(), if !self.outbox.is_empty() => match (room, self.outbox.pop_front()) {
                 (Ok(room), Some(response)) => {
                     room.send(response);

@@ -31,8 +31,8 @@ const NOT_REFUSED: Duration = Duration::from_secs(3);
 const NOT_OURS: Duration = Duration::from_secs(30);
 /// Messages on their way out. Each is at most one part of a body, so this bounds what a slow gateway makes us hold.
 const OUTGOING: usize = 2;
-/// Largest request, in bytes: larger than what any documented gateway sends.
-const REQUEST_LIMIT: usize = 16 * 1024 * 1024;
+/// Largest request, in bytes: what the published agent takes.
+const REQUEST_LIMIT: usize = 4 * 1024 * 1024;
 
 /// What the gateway answers to `Connect`.
 type Answer = Result<Response<Streaming<wire::Request>>, Status>;
