@@ -3,6 +3,7 @@
 
 use std::io::{self, stderr, stdout};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use gantry_vcs_agent::check::{self, Ended};
 use gantry_vcs_agent::config::{self, Cli, Command, Config, Environment, Over};
@@ -10,6 +11,9 @@ use gantry_vcs_agent::exit::Exit;
 use gantry_vcs_agent::run::run;
 use tracing::error;
 use tracing_subscriber::EnvFilter;
+
+/// What is left at the end may take this long to be dropped.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     gantry_net::install_crypto();
@@ -63,7 +67,8 @@ fn serve(source: &Over<'_>) -> Exit {
     match runtime {
         Ok(runtime) => {
             let exit = runtime.block_on(run(config));
-            runtime.shutdown_background();
+            // Requests that were cut get their lines when they are dropped; nothing else is waited for.
+            runtime.shutdown_timeout(LAST_LINES);
             exit
         }
         Err(error) => {
