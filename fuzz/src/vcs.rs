@@ -65,12 +65,10 @@ fn climbs_nowhere(admitted: &Admitted) {
 fn one_authority(admitted: &Admitted) {
     let base = "https://git.example.com:8443/sub".parse().expect("a URL");
     let base = Base::new(base).expect("a base endpoint");
-    let codeload = admitted.place() == Place::Codeload;
-    let query = admitted.target().query().unwrap_or_default();
     let url = base
-        .join(&admitted.target().path(), &query, codeload)
+        .reach(admitted.target(), admitted.place())
         .expect("what is let through can be joined");
-    let host = if codeload {
+    let host = if admitted.place() == Place::Codeload {
         "codeload.git.example.com"
     } else {
         "git.example.com"

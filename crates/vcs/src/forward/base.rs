@@ -8,6 +8,9 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
+use crate::route::Place;
+use crate::rules::Target;
+
 /// GitHub Enterprise Server with subdomain isolation serves archives from there.
 const CODELOAD: &str = "codeload";
 
@@ -73,16 +76,22 @@ impl Base {
         &self.url
     }
 
-    /// The URL of `path` (which begins with `/`) and `query` below this endpoint; `codeload` puts that before the host.
+    /// The URL of what was admitted, below this endpoint or, for archives, below its host with `codeload.` in front.
     ///
     /// # Errors
     /// Anything that would make it another path or another host.
-    pub fn join(&self, path: &str, query: &str, codeload: bool) -> Result<Url, JoinError> {
+    pub fn reach(&self, target: &Target, place: Place) -> Result<Url, JoinError> {
+        let query = target.query().unwrap_or_default();
+        self.join(&target.path(), &query, place)
+    }
+
+    /// The URL of any path and query: it trusts neither, whoever calls.
+    fn join(&self, path: &str, query: &str, place: Place) -> Result<Url, JoinError> {
         let whole = format!("{}{path}", self.path);
         let mut url = self.url.clone();
         url.set_path(&whole);
         url.set_query((!query.is_empty()).then_some(query));
-        if codeload {
+        if place == Place::Codeload {
             let host = self.subdomain().ok_or(JoinError::NoSubdomain)?;
             url.set_host(Some(&host))
                 .map_err(|_| JoinError::NoSubdomain)?;
@@ -91,33 +100,36 @@ impl Base {
         {
             return Err(JoinError::Changed);
         }
-        match self.holds(&url, codeload) {
+        match self.holds(&url, place) {
             true => Ok(url),
             false => Err(JoinError::Elsewhere),
         }
     }
 
-    /// What of `location`, as the answer to `asked` named it, lies below this endpoint: path and query. Nothing for any
-    /// other origin.
-    pub fn below(&self, asked: &Url, location: &str) -> Option<String> {
+    /// What of `location`, as the answer to `asked` named it, lies below this endpoint, or below its `codeload.`: path and
+    /// query, and which of the two. Nothing for any other origin.
+    pub fn below(&self, asked: &Url, location: &str) -> Option<(String, Place)> {
         let url = asked.join(location).ok()?;
+        let held = |place: &Place| self.holds(&url, *place);
+        let place = [Place::Base, Place::Codeload].into_iter().find(held)?;
         let path = url.path().strip_prefix(&self.path)?;
-        if !self.holds(&url, false) || !path.starts_with('/') {
+        if !path.starts_with('/') {
             return None;
         }
-        Some(match url.query() {
+        let target = match url.query() {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
-        })
+        };
+        Some((target, place))
     }
 
-    fn holds(&self, url: &Url, codeload: bool) -> bool {
-        let host = if codeload {
-            self.subdomain()
-        } else {
-            self.url.host_str().map(str::to_owned)
+    fn holds(&self, url: &Url, place: Place) -> bool {
+        let host = match place {
+            Place::Codeload => self.subdomain(),
+            Place::Base => self.url.host_str().map(str::to_owned),
         };
         url.scheme() == self.url.scheme()
+            && host.is_some()
             && url.host_str() == host.as_deref()
             && url.port_or_known_default() == self.url.port_or_known_default()
             && url.username().is_empty()
@@ -185,10 +197,13 @@ mod tests {
             ("http://h/gitlab/", "/api/v4", "", "http://h/gitlab/api/v4"),
         ];
         for (at, path, query, url) in rows {
-            assert_eq!(base(at).join(path, query, false).unwrap().as_str(), url);
+            assert_eq!(
+                base(at).join(path, query, Place::Base).unwrap().as_str(),
+                url
+            );
         }
         let url = base("https://ghe.example.com")
-            .join("/o/r/legacy.tar.gz/main", "", true)
+            .join("/o/r/legacy.tar.gz/main", "", Place::Codeload)
             .unwrap();
         assert_eq!(
             url.as_str(),
@@ -196,7 +211,7 @@ mod tests {
         );
         for at in ["https://10.0.0.1", "https://[::1]"] {
             assert_eq!(
-                base(at).join("/o", "", true),
+                base(at).join("/o", "", Place::Codeload),
                 Err(JoinError::NoSubdomain),
                 "{at}"
             );
@@ -219,18 +234,18 @@ mod tests {
         ];
         for path in hostile {
             assert!(
-                base("https://h/base").join(path, "", false).is_err(),
+                base("https://h/base").join(path, "", Place::Base).is_err(),
                 "{path}"
             );
         }
-        assert!(base("https://h").join("/a", "x#y", false).is_err());
-        assert!(base("https://h").join("/a", "x y", false).is_err());
+        assert!(base("https://h").join("/a", "x#y", Place::Base).is_err());
+        assert!(base("https://h").join("/a", "x y", Place::Base).is_err());
     }
 
     #[test]
     fn only_what_stays_below_the_base_is_followed() {
         let base = base("https://h:8443/gitlab");
-        let asked = base.join("/a/b", "", false).unwrap();
+        let asked = base.join("/a/b", "", Place::Base).unwrap();
         let rows = [
             ("https://h:8443/gitlab/c?d=1", Some("/c?d=1")),
             ("/gitlab/c", Some("/c")),
@@ -246,15 +261,39 @@ mod tests {
             ("javascript:x", None),
         ];
         for (location, below) in rows {
-            assert_eq!(base.below(&asked, location).as_deref(), below, "{location}");
+            let below = below.map(|below| (below.to_owned(), Place::Base));
+            assert_eq!(base.below(&asked, location), below, "{location}");
+        }
+    }
+
+    #[test]
+    fn archives_are_followed_to_the_host_that_has_them() {
+        let base = base("https://ghe.example.com");
+        let asked = base
+            .join("/repos/o/r/tarball/main", "", Place::Base)
+            .unwrap();
+        let archive = "/o/r/legacy.tar.gz/refs/heads/main?token=x";
+        let location = format!("https://codeload.ghe.example.com{archive}");
+        let below = Some((archive.to_owned(), Place::Codeload));
+        assert_eq!(base.below(&asked, &location), below);
+        for other in [
+            "http://codeload.ghe.example.com/a",
+            "https://codeload.ghe.example.com:8443/a",
+            "https://codeload.example.com/a",
+            "https://x.codeload.ghe.example.com/a",
+            "https://codeload.codeload.ghe.example.com/a",
+            "https://u@codeload.ghe.example.com/a",
+        ] {
+            assert_eq!(base.below(&asked, other), None, "{other}");
         }
     }
 
     proptest! {
         #[test]
         fn no_input_changes_the_authority(path in "\\PC{0,60}", query in "\\PC{0,30}", codeload: bool) {
+                let place = if codeload { Place::Codeload } else { Place::Base };
             for at in ["https://git.example.com", "http://10.0.0.1:7990/base", "https://h"] {
-                if let Ok(url) = base(at).join(&path, &query, codeload) {
+                if let Ok(url) = base(at).join(&path, &query, place) {
                     let host = base(at).url.host_str().unwrap().to_owned();
                     let expected = if codeload { format!("codeload.{host}") } else { host };
                     prop_assert_eq!(url.host_str(), Some(expected.as_str()));
@@ -267,11 +306,12 @@ mod tests {
         #[test]
         fn no_redirect_changes_the_authority(location in "(https?:)?[/\\\\@:.a-z0-9%]{0,40}") {
             let base = base("https://h:8443/b");
-            let asked = base.join("/x", "", false).unwrap();
-            if let Some(below) = base.below(&asked, &location) {
+            let asked = base.join("/x", "", Place::Base).unwrap();
+            if let Some((below, place)) = base.below(&asked, &location) {
                 let (path, query) = below.split_once('?').unwrap_or((&below, ""));
-                if let Ok(url) = base.join(path, query, false) {
-                    prop_assert_eq!(url.host_str(), Some("h"));
+                if let Ok(url) = base.join(path, query, place) {
+                    let host = if place == Place::Base { "h" } else { "codeload.h" };
+                    prop_assert_eq!(url.host_str(), Some(host));
                 }
             }
         }

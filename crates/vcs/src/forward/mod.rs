@@ -19,7 +19,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout_at};
 
 use crate::audit::Audit;
-use crate::route::{Pace, Place};
+use crate::route::Pace;
 use crate::rules::{Admitted, Asked, Rules};
 
 pub use base::{Base, BaseError, JoinError};
@@ -175,10 +175,7 @@ impl Forwarder {
     }
 
     fn url(&self, admitted: &Admitted) -> Result<Url, JoinError> {
-        let target = admitted.target();
-        let codeload = admitted.place() == Place::Codeload;
-        let query = target.query().unwrap_or_default();
-        self.base.join(&target.path(), &query, codeload)
+        self.base.reach(admitted.target(), admitted.place())
     }
 
     fn headers(
@@ -255,7 +252,7 @@ impl Forwarder {
             return None;
         }
         let location = response.headers().get(LOCATION)?.to_str().ok()?;
-        let target = self.base.below(asked, location)?;
+        let (target, place) = self.base.below(asked, location)?;
         let again = Asked {
             method: method.as_str(),
             target: &target,
@@ -263,7 +260,7 @@ impl Forwarder {
         };
         let admitted = rules.admit(&again).ok()?;
         // A list that has to be filtered must not be reached by way of something that has not.
-        if admitted.filter().is_some() || admitted.place() == Place::Codeload {
+        if admitted.filter().is_some() || admitted.place() != place {
             return None;
         }
         self.url(&admitted).ok()

@@ -131,9 +131,8 @@ fn one_authority(
 ) -> Result<(), TestCaseError> {
     let base = Base::new(base.parse().expect("a URL")).expect("a base endpoint");
     let codeload = admitted.place() == Place::Codeload;
-    let (path, query) = (admitted.target().path(), admitted.target().query());
-    let joined = base.join(&path, query.as_deref().unwrap_or_default(), codeload);
-    let Ok(url) = joined else {
+    let path = admitted.target().path();
+    let Ok(url) = base.reach(admitted.target(), admitted.place()) else {
         // An address has no subdomains.
         prop_assert!(codeload, "{} can't be joined", path);
         return Ok(());
