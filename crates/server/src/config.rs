@@ -188,6 +188,14 @@ pub struct ServeArgs {
     /// Days after a run's end that its logs are kept; without it they are kept for ever.
     #[arg(long, env = "GANTRY_KEEP_LOGS_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep_logs_days: Option<u32>,
+    /// Days after a run's end that the documents of its plans are kept, but of the run that wrote the stack's newest state;
+    /// without it they are kept for ever.
+    #[arg(long, env = "GANTRY_KEEP_PLANS_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_plans_days: Option<u32>,
+    /// Days after a run's end that the run itself is kept, with its history, log and plans; without it, and while something
+    /// needs the run, for ever.
+    #[arg(long, env = "GANTRY_KEEP_RUNS_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_runs_days: Option<u32>,
     /// Versions of each stack's managed state that are kept, the newest ones; without it all are.
     #[arg(long, env = "GANTRY_KEEP_STATE_VERSIONS", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep_state_versions: Option<u32>,

@@ -90,6 +90,8 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         policy_program: args.policy_program.clone(),
         retention: tasks::retention::Retention {
             log_days: args.keep_logs_days,
+            plan_days: args.keep_plans_days,
+            run_days: args.keep_runs_days,
             state_versions: args.keep_state_versions,
         },
         git_environment: environment_for_git(),

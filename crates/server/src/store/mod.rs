@@ -30,6 +30,7 @@ pub mod run_overrides;
 pub mod runs;
 pub mod server_keys;
 pub mod spaces;
+pub mod spent;
 pub mod stack_config;
 pub mod stack_salts;
 pub mod stacks;

@@ -14,6 +14,7 @@ mod chosen;
 mod documents;
 mod drift;
 mod joined;
+mod kept;
 mod limits;
 mod logins;
 mod matrix;

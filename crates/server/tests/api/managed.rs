@@ -32,13 +32,9 @@ fn plan() -> PlanData {
         ] } } }))
 }
 
-/// A stack whose run planned, applied and wrote a state.
-async fn applied(world: &World) -> String {
-    world.stack().await;
-    let run = deploy(&world.writer).await;
-    let id: RunId = run.parse().unwrap();
+/// Keeps a plan as the first attempt of the run would send it.
+pub(crate) async fn keep_plan(world: &World, id: RunId) {
     let app = world.app();
-    world.plans_changes(&run).await;
     let sent = Bytes::from(serde_json::to_vec(&plan()).unwrap());
     let kept = app.control.plans.prepare(id, sent).await.unwrap();
     let row = PlanRow {
@@ -51,6 +47,16 @@ async fn applied(world: &World) -> String {
     let mut tx = app.store.begin().await.unwrap();
     plans::put(&mut tx, &row, UnixMillis::now()).await.unwrap();
     app.store.commit(tx).await.unwrap();
+}
+
+/// A stack whose run planned, applied and wrote a state.
+pub(crate) async fn applied(world: &World) -> String {
+    world.stack().await;
+    let run = deploy(&world.writer).await;
+    let id: RunId = run.parse().unwrap();
+    let app = world.app();
+    world.plans_changes(&run).await;
+    keep_plan(world, id).await;
     world.writer.ok(CONFIRM, of(&run)).await;
     let two = Attempt(2);
     for event in [

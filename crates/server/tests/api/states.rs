@@ -22,7 +22,7 @@ fn state(serial: u64) -> String {
 }
 
 /// Writes a state as an attempt of the run would.
-async fn write(world: &World, run: RunId, serial: u64) {
+pub(crate) async fn write(world: &World, run: RunId, serial: u64) {
     let keeper = &world.app().control.state;
     let stack = "net".parse().unwrap();
     let body = Bytes::from(state(serial));
