@@ -125,9 +125,10 @@ fn without_room_no_run_is_taken_and_everybody_hears_why() {
     assert!(reason.contains("GANTRY_MIN_FREE_DISK_MB"), "{reason}");
     let (code, body) = get(&socket, "/readyz").expect("an answer");
     let body: Value = serde_json::from_str(&body).expect("JSON");
-    assert_eq!(
-        (code, body["reasons"][0]["reason"].as_str()),
-        (503, Some("room")),
+    let mut reasons = body["reasons"].as_array().expect("a list").iter();
+    // Beside it may stand what is so only in the first moments, such as a server that has not answered yet.
+    assert!(
+        code == 503 && reasons.any(|one| one["reason"] == "room"),
         "{body}"
     );
     let (code, metrics) = get(&socket, "/metrics").expect("an answer");

@@ -322,7 +322,12 @@ async fn a_stop_is_one_sigterm_and_then_patience() {
 
 #[tokio::test]
 async fn too_much_memory_is_told_from_other_ends() {
-    let world = World::new("busybox dd if=/dev/zero of=/tmp/x bs=1M count=512; exit 3").await;
+    // The engine hears of it from the kernel beside the container's end: the end waits until it has.
+    let world = World::new(
+        "busybox dd if=/dev/zero of=/tmp/x bs=1M count=512\n\
+         until [ -e /gantry/spool/heard ]; do busybox sleep 0.05; done; exit 3",
+    )
+    .await;
     let mut spec = world.spec();
     spec.limits.memory = 32 << 20;
     for tmpfs in &mut spec.tmpfs {
@@ -330,8 +335,22 @@ async fn too_much_memory_is_told_from_other_ends() {
     }
     let id = world.engine.create(&spec).await.expect("created");
     world.engine.start(&id).await.expect("started");
+    let only = format!("container={}", id.as_str());
+    let heard = [
+        "events",
+        "--since",
+        "5m",
+        "--until",
+        "0s",
+        "--filter",
+        &only,
+        "--filter",
+        "event=oom",
+    ];
+    wait_until("the engine has heard of it", || !docker(&heard).is_empty());
+    std::fs::write(world.dirs.spool().join("heard"), "").expect("written");
     let exit = world.engine.wait(&id).await.expect("an exit");
-    assert!(exit.oom_killed, "{exit:?}");
+    assert!(exit.oom_killed && exit.code == 3, "{exit:?}");
 }
 
 #[tokio::test]

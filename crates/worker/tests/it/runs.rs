@@ -205,7 +205,7 @@ fn a_task_runs_with_its_grant_only() {
 }
 
 #[test]
-fn a_test_applies_and_destroys_and_a_destroy_destroys() {
+fn a_test_applies_and_destroys() {
     let world = World::new(RunType::Testing).code(CODE);
     let world = world
         .reply(Phase::Apply, Reply::Grant)
@@ -221,12 +221,34 @@ fn a_test_applies_and_destroys_and_a_destroy_destroys() {
             .logs
             .contains("Apply complete! Resources: 0 added, 0 changed, 1 destroyed.")
     );
+}
 
-    let world = World::new(RunType::Destroy).code(CODE);
-    let world = world.reply(Phase::Destroy, Reply::Grant);
-    let ended = world.run();
+#[test]
+fn a_destroy_plans_first_and_changes_the_world_only_with_a_grant() {
+    let mut made = World::new(RunType::Tracked)
+        .code(CODE)
+        .reply(Phase::Apply, Reply::Grant);
+    made.order.autodeploy = true;
+    assert_eq!(made.run().end(), &WorkerEnd::Succeeded);
+    let state = std::fs::read(made.source("terraform.tfstate")).unwrap();
+
+    let nothing = World::new(RunType::Destroy).code(CODE);
+    let ended = nothing.run();
     assert_eq!(ended.end(), &WorkerEnd::Succeeded, "{}", ended.logs);
-    assert_eq!(ended.phases(), [Phase::Init, Phase::Destroy]);
+    assert_eq!(ended.phases(), [Phase::Init, Phase::Plan]);
+
+    for (autodeploy, end) in [(false, WorkerEnd::Parked), (true, WorkerEnd::Succeeded)] {
+        let mut world = World::new(RunType::Destroy)
+            .code(CODE)
+            .reply(Phase::Destroy, Reply::Grant);
+        world.order.autodeploy = autodeploy;
+        std::fs::write(world.source("terraform.tfstate"), &state).unwrap();
+        let ended = world.run();
+        assert_eq!(ended.end(), &end, "{}", ended.logs);
+        assert_eq!(ended.plan().delete, 1);
+        let left = std::fs::read_to_string(world.source("terraform.tfstate")).unwrap();
+        assert_eq!(left.contains(r#""resources": []"#), autodeploy, "{left}");
+    }
 }
 
 #[test]
