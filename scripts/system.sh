@@ -90,7 +90,7 @@ system_needs() {
     need git:git openssl:openssl curl:curl jq:jq ca-certificates:/etc/ssl/certs/ca-certificates.crt
 }
 
-# system_build PROFILE: builds the four programs; leaves $BIN.
+# system_build PROFILE: builds the programs; leaves $BIN.
 system_build() {
     local profile=$1 dir=$1
     [[ $profile != dev ]] || dir=debug
@@ -98,7 +98,7 @@ system_build() {
     cargo_settings
     BIN=$BIN_DIR/$dir
     (cd "$GANTRY_ROOT" && cargo build --locked --profile "$profile" --target "$RUST_TARGET" \
-        -p gantry-launcher -p gantry-server -p gantry-worker -p gantry --bins)
+        -p gantry-launcher -p gantry-server -p gantry-worker -p gantry -p gantry-vcs-agent --bins)
 }
 
 # faults_build: the programs and the tests that make them meet faults; leaves the tests' program in $FAULTS.

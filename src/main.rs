@@ -33,6 +33,8 @@ fn main() -> ExitCode {
         return ended;
     }
     let Arguments { command } = Arguments::parse();
+    // What runs and git have to read is readable whoever started this; what they must not read has a mode of its own.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     gantry_net::install_crypto();
     let LogConfig { filter, json } = LogConfig::read(&Environment);
     let secrets = logging::install(&filter, json);

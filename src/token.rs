@@ -121,7 +121,11 @@ fn certificate(token: &PoolToken) -> Result<(PoolPublic, OffsetDateTime), Creden
     Ok((key, certificate.validity().not_after.to_datetime()))
 }
 
+/// A file that a credential names may be the key as it is.
 fn private_key(text: &Secret) -> Result<PoolKey, CredentialsError> {
+    if text.expose().trim_start().starts_with("-----BEGIN") {
+        return PoolKey::from_pem(text).map_err(CredentialsError::Key);
+    }
     let compact: String = text
         .expose()
         .chars()

@@ -84,7 +84,7 @@ variables! {
     TOKEN = "SPACELIFT_TOKEN", Identity, "",
         "The pool token, as `gantry pool create` gave it. Required.";
     POOL_KEY = "SPACELIFT_POOL_PRIVATE_KEY", Identity, "",
-        "Base64 of the PEM private key (PKCS#8 or PKCS#1) whose CSR made the pool. Required.";
+        "The PEM private key (PKCS#8 or PKCS#1) whose CSR made the pool, in base64 or, from a file, as it is. Required.";
     METADATA = "SPACELIFT_METADATA_", Identity, "",
         "A prefix: `SPACELIFT_METADATA_<name>=value` shows the tag `<name>`, its case kept, with this launcher. Tags are this host's own claims; nothing verifies them.";
     DATA_DIR = "GANTRY_DATA_DIR", Identity, "/var/lib/gantry-launcher",

@@ -69,7 +69,8 @@ fn read(token: &str, key: &str) -> Result<PoolCredentials, CredentialsError> {
 fn a_pair_fits_in_both_key_forms() {
     let pkcs1 = encoded(KEYS[0].to_pem().expose());
     let pkcs8 = encoded(&rsa_pkcs8(&KEYS[0]));
-    for key in [pkcs1, pkcs8] {
+    let plain = KEYS[0].to_pem().expose().to_owned();
+    for key in [pkcs1, pkcs8, plain] {
         let credentials = read(&good().encode(), &key).unwrap();
         assert_eq!(credentials.endpoint, "https://gantry.example");
         assert_eq!(credentials.days_left_if_few(now()), None);

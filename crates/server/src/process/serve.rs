@@ -187,10 +187,17 @@ pub(super) async fn until_stopped(args: &ServeArgs) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let running = start(args).await?;
+    let status = format!(
+        "listening on {} for {}",
+        running.address, running.app.base_url
+    );
+    let alive = gantry_service::ready(&status);
     tokio::select! {
         _ = terminate.recv() => tracing::info!("stopping: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("stopping: SIGINT"),
     }
+    gantry_service::stopping();
     running.stop().await;
+    drop(alive);
     Ok(())
 }
