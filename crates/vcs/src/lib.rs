@@ -11,6 +11,7 @@ pub mod filter;
 pub mod forward;
 pub mod graphql;
 pub mod health;
+pub mod note;
 pub mod project;
 pub mod route;
 pub mod rules;

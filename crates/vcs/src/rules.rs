@@ -8,8 +8,9 @@ use std::fmt;
 use crate::blocklist::Blocklist;
 use crate::filter::ListFilter;
 use crate::graphql::{self, GraphqlError};
+use crate::note::{self, NoteError};
 use crate::project::AllowedProjects;
-use crate::route::{self, Method, NoRoute, Pace, Place, Route, Scope};
+use crate::route::{self, Body, Method, NoRoute, Pace, Place, Route, Scope};
 use crate::target::{Normal, Pair, TargetError};
 use crate::vendor::Vendor;
 
@@ -20,7 +21,7 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// Path and query.
     pub target: &'a str,
-    /// The whole body; only that of a GraphQL request is looked at.
+    /// The whole body; only those of GraphQL requests and of notes are looked at.
     pub body: &'a [u8],
 }
 
@@ -157,6 +158,9 @@ pub enum Why {
     /// The body is not one that is let through.
     #[error("{0}")]
     Body(#[from] GraphqlError),
+    /// The body is not a note that is text alone.
+    #[error("{0}")]
+    Note(#[from] NoteError),
     /// A project that is kept out.
     #[error("project `{project}` does not match the allowed projects `{allowed}`{hint}")]
     Project {
@@ -211,7 +215,7 @@ impl Refusal {
     #[must_use]
     pub fn for_gateway(&self) -> String {
         match &self.why {
-            Why::Target(_) | Why::NoRoute(_) | Why::Body(_) => {
+            Why::Target(_) | Why::NoRoute(_) | Why::Body(_) | Why::Note(_) => {
                 "invalid request: vcs-agent: no match for request".to_owned()
             }
             Why::Project { .. } => {
@@ -271,6 +275,9 @@ impl Rules {
         }
         let route = route.map_err(Refusal::new)?;
         let (project, filter) = self.project(&route, &normal, asked.body)?;
+        if route.row.body == Body::Note {
+            note::check(asked.body).map_err(|why| Refusal::of(&route, project.clone(), why))?;
+        }
         Ok(Admitted {
             purpose: route.row.purpose,
             project,

@@ -167,6 +167,6 @@ fn check() -> clap::Command {
                 .long("body")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("The body; only that of a GraphQL request is looked at"),
+                .help("The body; only those of GraphQL requests and of notes are looked at"),
         )
 }

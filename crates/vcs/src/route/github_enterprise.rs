@@ -97,7 +97,7 @@ pub(super) const ROWS: &[Row] = &[
     .bulk()
     .codeload(),
     post("GraphQL Endpoint", at!(/ ["api"] / "graphql"))
-        .body()
+        .asks_by_body()
         .query(Query::None),
     get(
         "List Pull Request Files",

@@ -52,7 +52,8 @@ pub(super) const ROWS: &[Row] = &[
     post(
         "Make Commit Comment",
         at!(/ "api" / "v4" / "projects" / Path / "repository" / "commits" / Commit / "comments"),
-    ),
+    )
+    .note(),
     post(
         "Create Environment",
         at!(/ "api" / "v4" / "projects" / Path / "environments"),
@@ -114,11 +115,13 @@ pub(super) const ROWS: &[Row] = &[
     post(
         "Make Merge Request Note",
         at!(/ "api" / "v4" / "projects" / Path / "merge_requests" / Number / "notes"),
-    ),
+    )
+    .note(),
     put(
         "Update Merge Request Note",
         at!(/ "api" / "v4" / "projects" / Path / "merge_requests" / Number / "notes" / Number),
-    ),
+    )
+    .note(),
     Row::git_refs(at!(/ Groups / Repository / "info" / "refs")),
     Row::git_pack(at!(/ Groups / Repository / "git-upload-pack")),
 ];

@@ -95,6 +95,15 @@ pub(crate) enum Listed {
     Azure,
 }
 
+/// What a row's body has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Whatever it is.
+    Any,
+    /// A note that is nothing but text, and nothing in the query.
+    Note,
+}
+
 /// What a row's query has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Query {
@@ -116,6 +125,7 @@ pub(crate) struct Row {
     pub(crate) template: &'static [Part],
     pub(crate) scope: Scope,
     pub(crate) query: Query,
+    pub(crate) body: Body,
     pub(crate) pace: Pace,
     pub(crate) place: Place,
     /// Whether a slash may stand at the end.
@@ -130,6 +140,7 @@ impl Row {
             template,
             scope: Scope::Project,
             query: Query::Any,
+            body: Body::Any,
             pace: Pace::Short,
             place: Place::Base,
             slash: false,
@@ -146,8 +157,16 @@ impl Row {
         self
     }
 
-    const fn body(mut self) -> Self {
+    /// The body names the project.
+    const fn asks_by_body(mut self) -> Self {
         self.scope = Scope::Body;
+        self
+    }
+
+    /// A note; a query could hold another text for it.
+    const fn note(mut self) -> Self {
+        self.body = Body::Note;
+        self.query = Query::None;
         self
     }
 
@@ -231,13 +250,22 @@ pub(crate) fn rows(vendor: Vendor) -> &'static [Row] {
 pub fn page(vendor: Vendor) -> String {
     let mut page = "| purpose | route | project |\n|---|---|---|\n".to_owned();
     for row in rows(vendor) {
+        let note = match row.body {
+            Body::Any => "",
+            Body::Note => "; the note must hold no line that the host acts upon",
+        };
         let project = match row.scope {
             Scope::Project => "held to the allowed ones",
             Scope::Open => "none",
             Scope::List(_) => "list: only allowed ones are left in the answer",
             Scope::Body => "`repository` of the query, held to the allowed ones",
         };
-        let _ = writeln!(page, "| {} | `{}` | {project} |", row.purpose, row.shown());
+        let _ = writeln!(
+            page,
+            "| {} | `{}` | {project}{note} |",
+            row.purpose,
+            row.shown()
+        );
     }
     page
 }

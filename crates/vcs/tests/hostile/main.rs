@@ -18,6 +18,9 @@ use gantry_vcs_agent::vendor::Vendor;
 /// A body that the GraphQL row lets through.
 const GRAPHQL: &str = r#"{"query":"{ repository(owner: \"team\", name: \"app\") { id } }"}"#;
 
+/// A body that the rows for notes let through.
+const NOTE: &str = r#"{"body":"Plan: 1 to add"}"#;
+
 fn rules(vendor: Vendor, allowed: &str) -> Rules {
     let allowed = AllowedProjects::parse(allowed).expect("an expression");
     Rules::new(vendor, allowed, Blocklist::default())
@@ -25,15 +28,42 @@ fn rules(vendor: Vendor, allowed: &str) -> Rules {
 
 fn ask(rules: &Rules, method: &str, target: &str) -> Result<Admitted, Refusal> {
     let body = if target.ends_with("/graphql") {
-        GRAPHQL.as_bytes()
+        GRAPHQL
     } else {
-        b""
+        NOTE
     };
+    with_body(rules, method, target, body)
+}
+
+fn with_body(rules: &Rules, method: &str, target: &str, body: &str) -> Result<Admitted, Refusal> {
     rules.admit(&Asked {
         method,
         target,
-        body,
+        body: body.as_bytes(),
     })
+}
+
+#[test]
+fn notes_at_gitlab_give_no_orders() {
+    let gitlab = rules(Vendor::Gitlab, ".*");
+    let notes = cases::of(Vendor::Gitlab)
+        .iter()
+        .filter(|case| case.target.contains("/notes") || case.target.ends_with("/comments"));
+    let notes: Vec<_> = notes.collect();
+    assert_eq!(notes.len(), 3);
+    for case in notes {
+        for body in [
+            r#"{"body":"fine\n/merge"}"#,
+            r#"{"note":"/tag v1"}"#,
+            "body=%2Fmerge",
+            "",
+        ] {
+            let refusal = with_body(&gitlab, case.method, case.target, body).unwrap_err();
+            assert_eq!(refusal.purpose(), Some(case.purpose));
+        }
+        let by_query = format!("{}?body=%2Fmerge", case.target);
+        assert!(ask(&gitlab, case.method, &by_query).is_err());
+    }
 }
 
 #[test]
