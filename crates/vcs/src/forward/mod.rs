@@ -94,6 +94,8 @@ impl Forwarder {
     /// The added roots can't be used, or the client can't be built.
     pub fn new(setup: Setup) -> Result<Self, SetupError> {
         let client = internal_client_builder(setup.base.url(), &setup.options)?;
+        // What the host sends goes on as it is, whatever other parts of a build can decompress.
+        let client = client.no_gzip().no_brotli().no_zstd().no_deflate();
         let client = client.build().map_err(SetupError::Client)?;
         Ok(Self {
             base: setup.base,

@@ -68,7 +68,6 @@ pub(super) async fn stream(agent: &Arc<Agent>, slot: usize, drain: &Cancellation
     });
     let common = Features::OURS.and(named.unwrap_or_default());
     let _up = agent.tally.up();
-    connected(agent, slot);
     let live = Live::new(Arc::clone(agent), slot, answer.into_inner(), out, common);
     live.run(drain).await
 }
@@ -97,7 +96,9 @@ async fn answered(
         () = drain.cancelled() => return Err(Ended::Drained),
     };
     if let Ok(answer) = first {
-        return answer.map_err(|status| refused(agent, &status));
+        let answer = answer.map_err(|status| refused(agent, &status))?;
+        connected(agent, slot);
+        return Ok(answer);
     }
     // Seen from outside, a stream that is not refused is up.
     let _up = agent.tally.up();
@@ -114,7 +115,9 @@ async fn answered(
 }
 
 fn connected(agent: &Agent, slot: usize) {
-    if !agent.gateway.let_in.swap(true, Relaxed) {
+    if agent.gateway.let_in.swap(true, Relaxed) {
+        info!(slot, "the stream is up");
+    } else {
         info!(slot, gateway = %agent.dialler.origin(), "successfully connected to the gateway");
     }
 }

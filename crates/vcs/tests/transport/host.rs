@@ -128,6 +128,10 @@ async fn behave(shared: &Arc<Shared>, target: &str) -> Response {
         let silence = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
         return Body::from_stream(silence).into_response();
     }
+    if does("compressed") {
+        let headers = [("content-encoding", "gzip")];
+        return (headers, "only the host knows").into_response();
+    }
     if does("climbs") {
         let headers = [("location", CLIMBS)];
         return (StatusCode::FOUND, headers, "moved").into_response();

@@ -99,6 +99,34 @@ async fn an_answer_comes_back_whole_on_both_wires() {
 }
 
 #[tokio::test]
+async fn what_the_host_compressed_stays_compressed() {
+    let (gateway, host) = world(Wire::Ours).await;
+    let mut agent = Start::between(&gateway, &host).go();
+    let mut stream = gateway.stream().await;
+    let headers = [("Accept-Encoding", "gzip, br")];
+    stream
+        .ask_with("r1", "GET", &project("compressed"), &headers, b"")
+        .await;
+    let answer = stream.answer("r1").await;
+    assert_eq!(answer.values("content-encoding"), ["gzip"]);
+    assert_eq!(answer.text(), "only the host knows");
+    assert_eq!(host.seen()[0].headers["accept-encoding"], "gzip, br");
+    agent.signal("TERM");
+    drop(stream);
+    assert_eq!(agent.exit().await, 0);
+
+    let _agent = Start::between(&gateway, &host)
+        .flag("--http-disable-response-compression")
+        .go();
+    let mut stream = gateway.stream().await;
+    stream
+        .ask_with("r2", "GET", &project("x"), &headers, b"")
+        .await;
+    stream.answer("r2").await;
+    assert_eq!(host.seen()[1].headers["accept-encoding"], "identity");
+}
+
+#[tokio::test]
 async fn what_is_not_let_through_never_reaches_the_host() {
     let (gateway, host) = world(Wire::Ours).await;
     let agent = Start::between(&gateway, &host)
