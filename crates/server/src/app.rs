@@ -11,10 +11,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::Networks;
 use crate::auth::{Limits, TokenError, Tokens};
 use crate::blobs::{BlobError, Blobs};
 use crate::gateway::{self, Gateway};
+use crate::outgoing::Networks;
 use crate::pki::{Keyring, PkiError};
 use crate::policies::Judge;
 use crate::store::{DATABASE, StorageFault, Store, StoreError};

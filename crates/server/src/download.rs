@@ -1,4 +1,4 @@
-//! What is too long for the API's pages: logs and states as files, exactly, and the audit trail.
+//! What is too long for the API's pages: logs and states as files, exactly, the audit trail, archives of repositories.
 //!
 //! Takes a bearer token and a place, gives a stream. Never: a byte of a log that was changed on the way, as
 //! the API's text pages have to.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
@@ -38,11 +38,22 @@ struct Span {
     until: Option<i64>,
 }
 
-/// `GET /api/runs/{run}/logs?stateVersion=N` and `GET /audit.jsonl?since=S&until=S`.
+/// Which commit of which repository.
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    /// Its name at the host, such as `acme/net`.
+    repository: String,
+    /// A full hash, or a branch.
+    commit: String,
+}
+
+/// `GET /api/runs/{run}/logs?stateVersion=N`, `GET /audit.jsonl?since=S&until=S` and
+/// `GET /api/vcs/{integration}/archive?repository=R&commit=C`.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/runs/{run}/logs", get(log))
         .route("/audit.jsonl", get(audit))
+        .route("/api/vcs/{integration}/archive", get(archive))
         .route("/api/states/{stack}/{version}", get(state))
         .with_state(app)
 }
@@ -119,6 +130,40 @@ async fn audit(
     });
     let about = [(header::CONTENT_TYPE, "application/x-ndjson")];
     (about, Body::from_stream(lines)).into_response()
+}
+
+/// All files of a commit as the code host packs them, for who may make stacks.
+async fn archive(
+    State(app): State<Arc<App>>,
+    Path(integration): Path<String>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    let caller = match bearer(&app, &headers).await {
+        Ok(caller) => caller,
+        Err(refused) => return *refused,
+    };
+    let manage = match caller.manage() {
+        Ok(manage) => manage,
+        Err(error) => return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response(),
+    };
+    let found = manage.archive(&integration, &wanted.repository, &wanted.commit);
+    match found.await {
+        Ok(answer) => {
+            let kind = answer.headers.get(header::CONTENT_TYPE).cloned();
+            let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
+            let about = [(header::CONTENT_TYPE, kind)];
+            (about, Body::from_stream(answer.body)).into_response()
+        }
+        Err(error) if error.is_for_people() => {
+            let status = match error {
+                OperationError::Host(_) => StatusCode::BAD_GATEWAY,
+                _ => StatusCode::NOT_FOUND,
+            };
+            (status, format!("{}\n", chain(&error))).into_response()
+        }
+        Err(error) => failed(&error),
+    }
 }
 
 /// A permission instead of a session: clients follow the address that the API gave them as it is.

@@ -3,13 +3,15 @@
 //! Takes a clone URL and the space of a stack, gives the login of the integration that serves both. Never: a
 //! login for a URL that is not below the prefix of its integration, or one in a log.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gantry_protocol::Secret;
 use gantry_protocol::payload::GitCredentials;
 
-use crate::domain::IntegrationId;
+use crate::domain::{CodeHost, IntegrationId};
 use crate::store::integrations::{self, Integration, token_purpose};
-use crate::store::{Conn, Store, StoreError};
+use crate::store::{Conn, StoreError};
 use crate::vault::{Vault, VaultError};
-use crate::vcs_probe::{ProbeError, SourceUrl, Sources};
 
 /// Why there is no login, although there should be one.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +19,6 @@ pub enum LoginError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The URL is none that may be used.
-    #[error(transparent)]
-    Url(#[from] ProbeError),
     /// The token does not open.
     #[error("the token of VCS integration `{integration}` can't be opened; set it again")]
     Token {
@@ -28,6 +27,13 @@ pub enum LoginError {
         /// Why.
         source: VaultError,
     },
+}
+
+impl LoginError {
+    /// Whether the text may be shown to the person who asked.
+    pub fn is_for_people(&self) -> bool {
+        matches!(self, Self::Token { .. })
+    }
 }
 
 /// The login of an integration, if it has a token.
@@ -48,14 +54,15 @@ pub fn of(vault: &Vault, integration: &Integration) -> Result<Option<GitCredenti
     }))
 }
 
-/// The login for a repository, for things of this space; none where nobody set one. Only `https` has logins.
+/// The login for a repository, for things of this space; none where nobody set one. Only `https` has logins, and
+/// what agents reach.
 pub async fn find(
     conn: &mut Conn,
     vault: &Vault,
     url: &str,
     space: &str,
 ) -> Result<Option<GitCredentials>, LoginError> {
-    if !url.starts_with("https://") {
+    if !url.starts_with("https://") && !url.starts_with("private://") {
         return Ok(None);
     }
     match integrations::serving(conn, url, space).await? {
@@ -64,14 +71,43 @@ pub async fn find(
     }
 }
 
-/// A repository as git reaches it.
-pub async fn source(
-    store: &Store,
-    vault: &Vault,
-    sources: &Sources,
-    (url, space): (&str, &str),
-) -> Result<SourceUrl, LoginError> {
-    let checked = sources.check(url)?;
-    let login = find(&mut *store.read().await?, vault, url, space).await?;
-    Ok(checked.with_login(login))
+/// The header by which a host knows the token.
+pub fn proof(host: CodeHost, login: &GitCredentials) -> (&'static str, Secret) {
+    let token = login.password.expose();
+    match host {
+        CodeHost::Gitlab => ("PRIVATE-TOKEN", Secret::new(token)),
+        CodeHost::AzureDevops => (
+            "Authorization",
+            Secret::new(format!("Basic {}", STANDARD.encode(format!(":{token}")))),
+        ),
+        CodeHost::Github | CodeHost::BitbucketDatacenter | CodeHost::Git => {
+            ("Authorization", Secret::new(format!("Bearer {token}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_knows_a_token_by_its_own_header() {
+        let login = GitCredentials {
+            username: "u".to_owned(),
+            password: Secret::new("t"),
+        };
+        let basic = "Basic OnQ=".to_owned();
+        for (host, expected) in [
+            (CodeHost::Github, ("Authorization", "Bearer t".to_owned())),
+            (CodeHost::Gitlab, ("PRIVATE-TOKEN", "t".to_owned())),
+            (
+                CodeHost::BitbucketDatacenter,
+                ("Authorization", "Bearer t".to_owned()),
+            ),
+            (CodeHost::AzureDevops, ("Authorization", basic)),
+        ] {
+            let (name, value) = proof(host, &login);
+            assert_eq!((name, value.expose().to_owned()), expected);
+        }
+    }
 }

@@ -11,12 +11,14 @@ use hmac::{Hmac, Mac};
 use rand_core::{OsRng, RngCore};
 use sha2::Sha256;
 
-use super::{hosts, message, send};
+use super::{hosts, message};
 use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::code_hosts::Client;
 use crate::error::chain;
-use crate::logins;
-use crate::store::outbox::{self, Delivery, DeliveryStanding, Recipient, secret_purpose};
+use crate::outgoing;
+use crate::store::integrations::Integration;
+use crate::store::outbox::{self, Delivery, DeliveryStanding, Recipient, Target, secret_purpose};
 use crate::store::runs::{self, RunRecord, TransitionRow};
 use crate::store::{Store, StoreError, Tx, integrations, spaces};
 
@@ -90,11 +92,12 @@ impl News<'_> {
     async fn to_code_host(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let settings = &self.record.settings;
         let serving = integrations::serving(tx, &settings.url, &settings.space).await?;
-        let Some(one) = serving.filter(|one| one.api_url.is_some() && one.token.is_some()) else {
+        let Some(one) = serving.filter(is_told) else {
             return Ok(());
         };
+        let api = (one.host, one.api_url.as_deref().unwrap_or_default());
         let (base, state) = (&self.app.base_url, self.entered.state);
-        for (path, body) in hosts::messages(one.host, base, self.record, state) {
+        for (path, body) in hosts::messages(api, base, self.record, state) {
             let recipient = Recipient::CodeHost(one.id.clone());
             let delivery = Delivery {
                 path,
@@ -182,41 +185,55 @@ async fn attempt(app: &App, delivery: &Delivery) -> Result<Went, StoreError> {
     if outbox::superseded(&mut conn, delivery).await? {
         return Ok(Went::Pointless("a newer one says more"));
     }
-    let (url, headers) = match &delivery.recipient {
+    match &delivery.recipient {
         Recipient::Target(id) => {
-            let Some(target) = outbox::find_target(&mut conn, *id).await? else {
-                return Ok(Went::Pointless("the target was deleted"));
-            };
-            let secret = match app.vault.open_text(&secret_purpose(*id), &target.secret) {
-                Ok(secret) => secret,
-                Err(error) => return Ok(Went::Failed(chain(&error))),
-            };
-            let headers = signed(secret.expose(), delivery, UnixMillis::now().seconds());
-            (target.url, headers)
+            let found = outbox::find_target(&mut conn, *id).await?;
+            // A slow recipient keeps no connection of the database.
+            drop(conn);
+            Ok(match found {
+                Some(target) => to_target(app, &target, delivery).await,
+                None => Went::Pointless("the target was deleted"),
+            })
         }
         Recipient::CodeHost(id) => {
             let found = integrations::find(&mut conn, id).await?;
-            let Some((one, api)) = found.and_then(|one| Some((one.clone(), one.api_url?))) else {
-                return Ok(Went::Pointless(
-                    "the integration sends nothing back any more",
-                ));
-            };
-            let login = match logins::of(&app.vault, &one) {
-                Ok(Some(login)) => login,
-                Ok(None) => return Ok(Went::Pointless("the integration has no token any more")),
-                Err(error) => return Ok(Went::Failed(chain(&error))),
-            };
-            let url = format!("{api}{}", delivery.path);
-            (url, vec![hosts::proof(one.host, &login)])
+            drop(conn);
+            Ok(match found.filter(is_told) {
+                Some(one) => to_host(app, &one, delivery).await,
+                None => Went::Pointless("the integration sends nothing back any more"),
+            })
         }
+    }
+}
+
+/// Whether a code host is sent anything: there is somewhere to send it, and something to prove it with.
+fn is_told(one: &Integration) -> bool {
+    one.api_url.is_some() && one.token.is_some()
+}
+
+async fn to_target(app: &App, target: &Target, delivery: &Delivery) -> Went {
+    let purpose = secret_purpose(target.id);
+    let secret = match app.vault.open_text(&purpose, &target.secret) {
+        Ok(secret) => secret,
+        Err(error) => return Went::Failed(chain(&error)),
     };
-    // A slow recipient keeps no connection of the database.
-    drop(conn);
-    let sent = send::post(&app.networks, &url, &headers, delivery.body.clone()).await;
-    Ok(match sent {
+    let headers = signed(secret.expose(), delivery, UnixMillis::now().seconds());
+    let body = delivery.body.clone();
+    match outgoing::post(&app.networks, &target.url, &headers, body).await {
         Ok(status) => Went::Taken(status),
         Err(error) => Went::Failed(chain(&error)),
-    })
+    }
+}
+
+async fn to_host(app: &App, one: &Integration, delivery: &Delivery) -> Went {
+    let told = async {
+        let client = Client::open(app, one).await?;
+        client.tell(&delivery.path, delivery.body.clone()).await
+    };
+    match told.await {
+        Ok(status) => Went::Taken(status.as_u16()),
+        Err(error) => Went::Failed(chain(&error)),
+    }
 }
 
 /// Headers of a message to people's own servers. The signature is over `<time>.<body>`, so that neither an

@@ -7,7 +7,5 @@
 mod deliver;
 mod hosts;
 mod message;
-mod send;
 
 pub use deliver::{deliver, tell};
-pub use send::{Networks, SendError, check_url};

@@ -11,15 +11,14 @@ use super::decide::{KIND, Question, Verdict};
 use super::start;
 use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::code_hosts::{ReachError, Repository};
 use crate::domain::{IntegrationId, Push, is_below, spellings};
 use crate::error::chain;
-use crate::logins::{self, LoginError};
 use crate::operations::OperationError;
 use crate::store::commit::Commit;
 use crate::store::pushes::{self, Waiting};
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, integrations, policies, runs, spaces};
-use crate::vcs_probe::{ProbeError, SourceUrl};
 
 /// Pushes that are looked at in one go.
 const BATCH: u32 = 20;
@@ -40,10 +39,7 @@ const WAITS: [Duration; 7] = [
 pub(super) enum ActError {
     /// The repository can't be asked.
     #[error(transparent)]
-    Probe(#[from] ProbeError),
-    /// Its login can't be had.
-    #[error(transparent)]
-    Login(#[from] LoginError),
+    Reach(#[from] ReachError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,30 +126,23 @@ async fn stacks_of(
 }
 
 async fn of_stack(app: &App, stack: &Stack, push: &Push) -> Result<String, ActError> {
-    let place = (
-        stack.settings.code.url.as_str(),
-        stack.settings.space.as_str(),
-    );
-    let url = logins::source(&app.store, &app.vault, &app.sources, place).await?;
-    let head = match app.sources.branch_head(&url, &push.branch).await {
+    let (url, space) = (&stack.settings.code.url, &stack.settings.space);
+    let repository = Repository::of(app, url, space).await?;
+    let head = match repository.branch_head(&push.branch).await {
         Ok(head) => head,
-        Err(ProbeError::NoBranch { .. }) => return start::branch_gone(app, stack, push).await,
+        Err(error) if error.is_no_branch() => return start::branch_gone(app, stack, push).await,
         Err(error) => return Err(error.into()),
     };
     let mut conn = app.store.read().await?;
-    if pushes::told(&mut conn, &stack.id, &push.branch)
-        .await?
-        .as_ref()
-        == Some(&head)
-    {
+    let before = pushes::told(&mut conn, &stack.id, &push.branch).await?;
+    drop(conn);
+    if before.as_ref() == Some(&head) {
         return Ok("it was told of this commit before".to_owned());
     }
-    drop(conn);
-    let commit = described(app, &url, &push.branch, head).await;
-    // What a message about an older commit says has changed is not all that did.
-    let is_newest = push.head.as_ref() == Some(&commit.hash);
-    let changed = push.changed.as_deref().filter(|_| is_newest);
-    match decided(app, stack, (push, &commit, changed)).await? {
+    let commit = described(&repository, &push.branch, head).await;
+    let before = before.as_deref().or(push.before.as_deref());
+    let changed = changed(&repository, push, (before, &commit.hash)).await;
+    match decided(app, stack, (push, &commit, changed.as_deref())).await? {
         Verdict::Nothing { reason, cancel } => {
             start::nothing(app, stack, (push, &commit), &cancel).await?;
             Ok(format!("nothing started: {reason}"))
@@ -166,7 +155,28 @@ async fn of_stack(app: &App, stack: &Stack, push: &Push) -> Result<String, ActEr
                 run_type,
                 cancel,
             };
-            wish.start(app, &url).await
+            wish.start(app, &repository).await
+        }
+    }
+}
+
+/// Every path that changed since the stack was told of this branch last, as far as that is known.
+async fn changed(
+    repository: &Repository<'_>,
+    push: &Push,
+    (before, head): (Option<&str>, &str),
+) -> Option<Vec<String>> {
+    // What a message about an older commit says has changed is not all that did.
+    let is_newest = push.head.as_deref() == Some(head);
+    if let Some(told) = push.changed.as_ref().filter(|_| is_newest) {
+        return Some(told.clone());
+    }
+    match repository.changed(before?, head).await {
+        Ok(changed) => changed,
+        Err(error) => {
+            let error = chain(&error);
+            tracing::warn!(commit = head, error, "what a push changed is not known");
+            None
         }
     }
 }
@@ -191,13 +201,13 @@ async fn decided(
 }
 
 /// The commit with its author and message, as far as the host tells.
-async fn described(app: &App, url: &SourceUrl, branch: &str, hash: String) -> Commit {
+async fn described(repository: &Repository<'_>, branch: &str, hash: String) -> Commit {
     let commit = Commit {
         hash,
         branch: branch.to_owned(),
         ..Commit::default()
     };
-    match app.sources.details(url, &commit.hash).await {
+    match repository.details(&commit.hash).await {
         Ok(details) => Commit {
             author_name: details.author,
             message: details.message,

@@ -11,9 +11,9 @@ use rand_core::{OsRng, RngCore};
 
 use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::code_hosts::Repository;
 use crate::domain::{Push, is_below};
 use crate::error::chain;
-use crate::logins;
 use crate::store::integrations::{self, Integration};
 use crate::store::pushes::{self, Poll};
 use crate::store::{StoreError, Tx};
@@ -83,13 +83,11 @@ async fn branches(
     integration: &Integration,
     poll: &Poll,
 ) -> Result<Vec<(String, String)>, String> {
-    let login = logins::of(&app.vault, integration).map_err(|error| chain(&error))?;
-    let url = app
-        .sources
-        .check(&poll.url)
-        .map_err(|error| chain(&error))?;
-    let asked = app.sources.branches(&url.with_login(login)).await;
-    asked.map_err(|error| chain(&error))
+    let asked = async {
+        let repository = Repository::of(app, &poll.url, &integration.space).await?;
+        repository.branches().await
+    };
+    asked.await.map_err(|error| chain(&error))
 }
 
 /// Keeps a push for each branch that moved since the repository answered last.
@@ -100,14 +98,15 @@ async fn compare(
     branches: &[(String, String)],
 ) -> Result<(), StoreError> {
     let mut before: HashMap<String, String> = pushes::heads(tx, poll).await?.into_iter().collect();
-    let mut moved: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut moved: Vec<(&str, Option<&str>, Option<String>)> = Vec::new();
     for (branch, hash) in branches {
-        if before.remove(branch).as_ref() != Some(hash) {
-            moved.push((branch, Some(hash)));
+        let old = before.remove(branch);
+        if old.as_ref() != Some(hash) {
+            moved.push((branch, Some(hash), old));
         }
     }
-    moved.extend(before.keys().map(|branch| (branch.as_str(), None)));
-    for (branch, head) in moved {
+    moved.extend(before.keys().map(|branch| (branch.as_str(), None, None)));
+    for (branch, head, old) in moved {
         pushes::set_head(tx, poll, branch, head).await?;
         if !poll.known {
             continue;
@@ -117,6 +116,7 @@ async fn compare(
             branch: branch.to_owned(),
             head: head.map(ToOwned::to_owned),
             pusher: String::new(),
+            before: old,
             changed: None,
         };
         let id = app.store.new_id();

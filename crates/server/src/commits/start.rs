@@ -11,6 +11,7 @@ use gantry_protocol::{RunId, RunState, RunType};
 use super::act::ActError;
 use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::code_hosts::Repository;
 use crate::domain::{Actor, Cause, Gate, Push, Run, RunEvent, TaskInit};
 use crate::operations::OperationError;
 use crate::operations::check_open;
@@ -20,7 +21,6 @@ use crate::store::commit::{Choice, Commit, TrackedCommit};
 use crate::store::runs::{self, NewRun, RunRecord};
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, Tx, policies, pushes};
-use crate::vcs_probe::SourceUrl;
 
 /// A run that a push asks for.
 pub(super) struct Wish<'a> {
@@ -34,8 +34,8 @@ pub(super) struct Wish<'a> {
 
 impl Wish<'_> {
     /// Makes the run, and says so in words.
-    pub(super) async fn start(self, app: &App, url: &SourceUrl) -> Result<String, ActError> {
-        let new = match self.new_run(app, url).await {
+    pub(super) async fn start(self, app: &App, repository: &Repository<'_>) -> Result<String, ActError> {
+        let new = match self.new_run(app, repository).await {
             Ok(new) => new,
             // Trying again would not mend the file, or give the stack a pool.
             Err(
@@ -54,7 +54,7 @@ impl Wish<'_> {
         self.add(app, new).await
     }
 
-    async fn new_run(&self, app: &App, url: &SourceUrl) -> Result<NewRun, OperationError> {
+    async fn new_run(&self, app: &App, repository: &Repository<'_>) -> Result<NewRun, OperationError> {
         let stack = self.stack;
         check_open(stack)?;
         let missing = || OperationError::NoPool {
@@ -62,7 +62,7 @@ impl Wish<'_> {
         };
         let pool = stack.settings.pool.ok_or_else(missing)?;
         let of = (settings_of(stack), self.commit.clone());
-        let applied = resolve(&app.sources, url, stack, of, None).await?;
+        let applied = resolve(repository, stack, of, None).await?;
         let id = RunId::from_ulid(app.store.new_id());
         let approval = stack.settings.approval;
         Ok(NewRun {

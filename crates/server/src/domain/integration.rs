@@ -48,6 +48,9 @@ pub struct Push {
     pub branch: String,
     /// Where it points now; none for a branch that is gone.
     pub head: Option<String>,
+    /// Where it pointed before, as the host says; none for a new branch, or where it does not say.
+    #[serde(default)]
+    pub before: Option<String>,
     /// Who pushed, as the host says.
     pub pusher: String,
     /// Every path that changed since before; none where the host does not tell all.
@@ -79,6 +82,10 @@ pub fn touches(changed: Option<&[String]>, project_root: &str) -> bool {
 pub fn spellings(url: &str) -> Vec<String> {
     if url.starts_with("file://") {
         return vec![url.to_owned()];
+    }
+    if url.starts_with("private://") {
+        let bare = url.trim_end_matches('/').trim_end_matches(".git");
+        return vec![format!("{bare}.git"), bare.to_owned()];
     }
     let (user, rest) = match url.split_once("://") {
         Some((_, rest)) => match rest.split_once('@') {

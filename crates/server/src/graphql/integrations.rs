@@ -5,9 +5,10 @@
 use async_graphql::{Context, Enum, Error, ID, InputObject, Object, SimpleObject};
 use gantry_protocol::Secret;
 
-use super::context::{app, look};
+use super::context::{app, look, manage};
+use crate::code_hosts::{Branch, Listed};
 use crate::domain::{CodeHost, Push};
-use crate::operations::{IntegrationChange, NewIntegration};
+use crate::operations::{IntegrationChange, NewIntegration, OperationError};
 use crate::store::integrations;
 
 /// Kinds of code hosts that can be integrated.
@@ -46,6 +47,39 @@ pub(super) struct VcsPush {
     received_at: i64,
     /// What came of it, or why it waits; none while it was not looked at.
     outcome: Option<String>,
+}
+
+/// A repository of a code host.
+#[derive(SimpleObject)]
+pub(super) struct VcsRepository {
+    /// Its whole name at the host, such as `acme/net`.
+    name: String,
+    /// What a stack has as its repository.
+    url: String,
+    default_branch: Option<String>,
+}
+
+/// A page of repositories; it may hold fewer than were asked for.
+#[derive(SimpleObject)]
+pub(super) struct VcsRepositoryPage {
+    nodes: Vec<VcsRepository>,
+    end_cursor: Option<String>,
+    has_next_page: bool,
+}
+
+/// A branch of a repository.
+#[derive(SimpleObject)]
+pub(super) struct VcsBranch {
+    name: String,
+    commit: String,
+}
+
+/// A page of branches; it may hold fewer than were asked for.
+#[derive(SimpleObject)]
+pub(super) struct VcsBranchPage {
+    nodes: Vec<VcsBranch>,
+    end_cursor: Option<String>,
+    has_next_page: bool,
 }
 
 /// How a code host is reached.
@@ -152,6 +186,59 @@ impl VcsIntegration {
 
     async fn updated_at(&self) -> i64 {
         self.0.updated_at.seconds()
+    }
+
+    /// Who the host says that the token belongs to; asks the host.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<String, Error> {
+        let client = manage(ctx)?.code_host(self.0.id.as_str()).await?;
+        Ok(client.viewer().await.map_err(OperationError::from)?)
+    }
+
+    /// Repositories that the token sees; asks the host. At most 100 at a time.
+    async fn repositories(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 50)] first: u32,
+        after: Option<String>,
+        search: Option<String>,
+    ) -> Result<VcsRepositoryPage, Error> {
+        let client = manage(ctx)?.code_host(self.0.id.as_str()).await?;
+        let found = client.repositories(first, after.as_deref(), search.as_deref());
+        let found = found.await.map_err(OperationError::from)?;
+        let node = |one: Listed| VcsRepository {
+            name: one.name,
+            url: one.url,
+            default_branch: one.default_branch,
+        };
+        Ok(VcsRepositoryPage {
+            nodes: found.entries.into_iter().map(node).collect(),
+            has_next_page: found.next.is_some(),
+            end_cursor: found.next,
+        })
+    }
+
+    /// Branches of a repository that is called as `repositories` does; asks the host. At most 100 at a time.
+    async fn branches(
+        &self,
+        ctx: &Context<'_>,
+        repository: String,
+        #[graphql(default = 50)] first: u32,
+        after: Option<String>,
+        search: Option<String>,
+    ) -> Result<VcsBranchPage, Error> {
+        let client = manage(ctx)?.code_host(self.0.id.as_str()).await?;
+        let place = client.named(&repository).map_err(OperationError::from)?;
+        let found = client.branches(&place, first, after.as_deref(), search.as_deref());
+        let found = found.await.map_err(OperationError::from)?;
+        let node = |one: Branch| VcsBranch {
+            name: one.name,
+            commit: one.commit,
+        };
+        Ok(VcsBranchPage {
+            nodes: found.entries.into_iter().map(node).collect(),
+            has_next_page: found.next.is_some(),
+            end_cursor: found.next,
+        })
     }
 
     /// The newest 50, newest first.

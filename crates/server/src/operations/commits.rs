@@ -14,9 +14,8 @@ impl Operate {
     pub async fn set_commit(&self, stack: &str, hash: &str) -> Result<Stack, OperationError> {
         let stack = self.known(stack).await?;
         let commit = named_commit(&stack, hash)?;
-        let sources = &self.app.sources;
-        let url = self.source(&stack).await?;
-        let details = sources.details(&url, &commit.hash).await?;
+        let repository = self.source(&stack).await?;
+        let details = repository.details(&commit.hash).await?;
         let commit = Commit {
             author_name: details.author,
             message: details.message,

@@ -11,10 +11,10 @@ use super::runtime::{resolve, settings_of};
 use super::{Operate, OperationError, door};
 use crate::app::App;
 use crate::clock::UnixMillis;
+use crate::code_hosts::Repository;
 use crate::domain::stack::Availability;
 use crate::domain::{Actor, Cause, Gate, Run, Schedule, TaskInit};
 use crate::error::chain;
-use crate::logins;
 use crate::store::audit::{self, Deed};
 use crate::store::commit::Commit;
 use crate::store::drift::{self, Consequence, DriftSchedule};
@@ -188,12 +188,9 @@ async fn prepared(
     let id = RunId::from_ulid(app.store.new_id());
     let approval = stack.settings.approval;
     let settings = (settings_of(stack), commit.clone());
-    let place = (
-        stack.settings.code.url.as_str(),
-        stack.settings.space.as_str(),
-    );
-    let url = logins::source(&app.store, &app.vault, &app.sources, place).await?;
-    let applied = resolve(&app.sources, &url, stack, settings, None).await?;
+    let (url, space) = (&stack.settings.code.url, &stack.settings.space);
+    let repository = Repository::of(app, url, space).await?;
+    let applied = resolve(&repository, stack, settings, None).await?;
     Ok(NewRun {
         run: Run::queued(id, stack.id.clone(), run_type, approval, TaskInit::Run),
         pool: stack.settings.pool.ok_or_else(missing)?,

@@ -5,18 +5,19 @@
 use gantry_protocol::ids::InvalidId;
 use gantry_protocol::{RunId, RunState, StackId};
 
-use crate::announce::SendError;
 use crate::auth::Forbidden;
+use crate::code_hosts::{HostError, ReachError};
 use crate::dispatch::PayloadError;
 use crate::domain::BadSchedule;
 use crate::domain::stack::NoSlug;
 use crate::domain::{NoContextId, NoIntegrationId, NoPolicyId, NoVcsPoolId, NoVcsPoolName};
 use crate::logins::LoginError;
 use crate::logstore::LogError;
+use crate::outgoing::SendError;
 use crate::pki::PkiError;
 use crate::plans::PlanKeeperError;
 use crate::policies::JudgeError;
-use crate::runtime_config::RuntimeConfigError;
+use crate::runtime_config::{IGNORE_LABEL, PATH, RuntimeConfigError};
 use crate::store::StoreError;
 use crate::tfstate::StateError;
 use crate::vault::VaultError;
@@ -63,6 +64,22 @@ pub enum OperationError {
     /// The login for a repository can't be had.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// The settings in a repository are not known.
+    #[error(
+        "stack `{stack}` starts no run while `{PATH}` of the commit can't be read (try again, or label the stack `{IGNORE_LABEL}` to run without it)"
+    )]
+    ConfigUnread {
+        /// The stack.
+        stack: String,
+        /// Why.
+        source: ReachError,
+    },
+    /// A repository does not answer.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// A code host can't be asked, or said no.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// Messages can't go there.
     #[error(transparent)]
     Send(#[from] SendError),
@@ -325,7 +342,9 @@ impl OperationError {
             Self::Pki(error) => matches!(error, PkiError::Request(_)),
             Self::Logs(error) => matches!(error, LogError::Token { .. }),
             Self::Payload(error) => matches!(error, PayloadError::Workspace { .. }),
-            Self::Login(error) => matches!(error, LoginError::Url(_)),
+            Self::Login(error) => error.is_for_people(),
+            Self::Host(error) => error.is_for_people(),
+            Self::Reach(error) | Self::ConfigUnread { source: error, .. } => error.is_for_people(),
             Self::Vault(_) | Self::State(_) | Self::Plan(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)

@@ -8,10 +8,12 @@ use gantry_protocol::crypto::random_text;
 use super::manage::check_name;
 use super::{Look, Manage, OperationError, door};
 use crate::clock::UnixMillis;
+use crate::code_hosts::{Answer, Client};
 use crate::domain::stack::slug;
 use crate::domain::{CodeHost, IntegrationId, Push};
 use crate::store::integrations::{self, Integration, secret_purpose, token_purpose};
 use crate::store::{StoreError, Tx, pushes};
+use crate::vcs_probe::{ProbeError, check_branch, is_full_hash};
 
 /// The shortest and the longest time between two questions, in seconds.
 const POLL_SECONDS: std::ops::RangeInclusive<u32> = 5..=86_400;
@@ -146,6 +148,37 @@ impl Manage {
         self.integration_done(tx, "integration.delete", &old.id)
             .await?;
         Ok(old)
+    }
+
+    /// The API of an integration's host. What its token sees is for who may make stacks.
+    pub async fn code_host(&self, id: &str) -> Result<Client, OperationError> {
+        let mut conn = self.app.store.read().await?;
+        let integration = door::integration(&mut conn, &self.principal, id).await?;
+        drop(conn);
+        Ok(Client::open(&self.app, &integration).await?)
+    }
+
+    /// All files of a commit, or of a branch's head, as the host packs them.
+    pub async fn archive(
+        &self,
+        id: &str,
+        repository: &str,
+        commit: &str,
+    ) -> Result<Answer, OperationError> {
+        let client = self.code_host(id).await?;
+        let place = client.named(repository)?;
+        if is_full_hash(commit) {
+            return Ok(client.archive(&place, commit).await?);
+        }
+        check_branch(commit)?;
+        match client.head(&place, commit).await? {
+            Some(head) => Ok(client.archive(&place, &head).await?),
+            None => Err(ProbeError::NoBranch {
+                url: place.name(),
+                branch: commit.to_owned(),
+            }
+            .into()),
+        }
     }
 
     fn changed(

@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use super::manage::check_name;
 use super::{Look, Manage, OperationError, door};
-use crate::announce::check_url;
+use crate::outgoing::check_url;
 use crate::clock::UnixMillis;
 use crate::store::outbox::{self, Delivery, Target, secret_purpose};
 use crate::store::{Conn, StoreError, Tx};

@@ -6,23 +6,22 @@
 use std::collections::BTreeMap;
 
 use super::{Operate, OperationError};
+use crate::code_hosts::{ReachError, Repository};
 use crate::domain::stack::StateKeeper;
 use crate::error::chain;
-use crate::logins;
 use crate::runtime_config::{
     self, Applied, IGNORE_LABEL, PATH, Settings, Trust, parse_file, parse_given,
 };
 use crate::store::commit::Commit;
 use crate::store::runs::{NewRun, RunSettings};
 use crate::store::stacks::Stack;
-use crate::vcs_probe::{Found, SourceUrl, Sources};
+use crate::vcs_probe::Found;
 
 impl Operate {
-    /// The stack's repository as git reaches it.
-    pub(super) async fn source(&self, stack: &Stack) -> Result<SourceUrl, OperationError> {
-        let (app, settings) = (&self.app, &stack.settings);
-        let place = (settings.code.url.as_str(), settings.space.as_str());
-        Ok(logins::source(&app.store, &app.vault, &app.sources, place).await?)
+    /// The stack's repository.
+    pub(super) async fn source(&self, stack: &Stack) -> Result<Repository<'_>, OperationError> {
+        let settings = &stack.settings;
+        Ok(Repository::of(&self.app, &settings.code.url, &settings.space).await?)
     }
 
     /// A new run with the settings that it will have.
@@ -32,9 +31,9 @@ impl Operate {
         new: NewRun,
         given: Option<&str>,
     ) -> Result<NewRun, OperationError> {
-        let url = self.source(stack).await?;
+        let repository = self.source(stack).await?;
         let settings = (new.settings, new.commit.clone());
-        let applied = resolve(&self.app.sources, &url, stack, settings, given).await?;
+        let applied = resolve(&repository, stack, settings, given).await?;
         Ok(NewRun {
             settings: applied.settings,
             note: applied.note,
@@ -45,8 +44,7 @@ impl Operate {
 
 /// The settings of a run of `stack` at a commit.
 pub(crate) async fn resolve(
-    sources: &Sources,
-    url: &SourceUrl,
+    repository: &Repository<'_>,
     stack: &Stack,
     (settings, commit): (RunSettings, Commit),
     given: Option<&str>,
@@ -56,7 +54,8 @@ pub(crate) async fn resolve(
     let (mut file, mut unread) = (Settings::default(), None);
     let labels = &stack.settings.labels;
     if !labels.iter().any(|label| label == IGNORE_LABEL) {
-        match sources.file(url, &commit.hash, PATH).await? {
+        let found = repository.file(&commit.hash, PATH).await;
+        match found.map_err(|source| not_known(stack, source))? {
             Found::Text(text) => file = parse_file(&text, slug)?,
             Found::Nothing => {}
             Found::NoCommit => {
@@ -67,7 +66,7 @@ pub(crate) async fn resolve(
             }
         }
     }
-    let trust = trust(sources, url, stack, (&file, &commit)).await?;
+    let trust = trust(repository, stack, (&file, &commit)).await?;
     let vendor = &stack.settings.vendor;
     let applied = runtime_config::apply(settings, vendor, (file, trust), given.unwrap_or_default());
     let notes: Vec<String> = unread.into_iter().chain(applied.note).collect();
@@ -77,9 +76,16 @@ pub(crate) async fn resolve(
     })
 }
 
+/// No run starts with settings that are not known.
+fn not_known(stack: &Stack, source: ReachError) -> OperationError {
+    OperationError::ConfigUnread {
+        stack: stack.id.to_string(),
+        source,
+    }
+}
+
 async fn trust(
-    sources: &Sources,
-    url: &SourceUrl,
+    repository: &Repository<'_>,
     stack: &Stack,
     (file, commit): (&Settings, &Commit),
 ) -> Result<Trust, OperationError> {
@@ -90,10 +96,10 @@ async fn trust(
     }
     let code = &stack.settings.code;
     // Mostly it is the head, which costs less to find out than the history.
-    if sources.branch_head(url, &code.branch).await? == commit.hash {
+    if repository.branch_head(&code.branch).await? == commit.hash {
         return Ok(Trust::Whole);
     }
-    match sources.is_on_branch(url, &code.branch, &commit.hash).await {
+    match repository.is_on_branch(&code.branch, &commit.hash).await {
         Ok(on_branch) => Ok(of(on_branch)),
         Err(error) => {
             let stack = &stack.id;

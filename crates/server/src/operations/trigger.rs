@@ -149,8 +149,8 @@ impl Operate {
 
     pub(super) async fn branch_head(&self, stack: &Stack) -> Result<Commit, OperationError> {
         let code = &stack.settings.code;
-        let url = self.source(stack).await?;
-        let hash = self.app.sources.branch_head(&url, &code.branch).await?;
+        let repository = self.source(stack).await?;
+        let hash = repository.branch_head(&code.branch).await?;
         Ok(Commit {
             hash,
             branch: code.branch.clone(),
@@ -173,12 +173,8 @@ impl Operate {
                 ..known.clone()
             };
         }
-        let sources = &self.app.sources;
         let details = match self.source(stack).await {
-            Ok(url) => sources
-                .details(&url, &commit.hash)
-                .await
-                .map_err(Into::into),
+            Ok(repository) => repository.details(&commit.hash).await.map_err(Into::into),
             Err(error) => Err(error),
         };
         match details {

@@ -35,6 +35,17 @@ pub struct Details {
     pub committed_at: i64,
 }
 
+impl Details {
+    /// The texts without control characters, as long as they may be.
+    pub fn bounded(author: &str, message: &str, committed_at: i64) -> Self {
+        Self {
+            author: cut(&plain(author), NAME_LIMIT),
+            message: cut(&plain(message), MESSAGE_LIMIT),
+            committed_at,
+        }
+    }
+}
+
 /// A directory of its own, removed when the call is over.
 pub(super) struct Scratch(PathBuf);
 
@@ -74,7 +85,7 @@ impl Sources {
         disk: u64,
     ) -> Result<Details, ProbeError> {
         let unknown = |answer: String| ProbeError::Details {
-            url: shown(&url.text),
+            url: shown(url),
             commit: hash.chars().take(64).collect(),
             answer,
         };
@@ -148,7 +159,10 @@ impl Sources {
                 stdout,
                 ..
             } => Ok(stdout),
-            Outcome::Ended { stderr, .. } => Err(last_line(&stderr)),
+            Outcome::Ended { stderr, .. } => Err(match url {
+                Some(url) => url.told(&stderr),
+                None => last_line(&stderr),
+            }),
             Outcome::TimedOut => Err("no answer in time".to_owned()),
             Outcome::TooLarge => Err("the host sent too much".to_owned()),
         }
@@ -170,11 +184,8 @@ fn parse(object: &[u8]) -> Option<Details> {
     let author = header("author")?;
     let author = author.rsplit_once('<').map_or(author, |(name, _)| name);
     let time = header("committer")?.rsplit_once("> ")?.1;
-    Some(Details {
-        author: cut(&plain(author), NAME_LIMIT),
-        message: cut(&plain(message), MESSAGE_LIMIT),
-        committed_at: time.split(' ').next()?.parse().ok()?,
-    })
+    let committed_at = time.split(' ').next()?.parse().ok()?;
+    Some(Details::bounded(author, message, committed_at))
 }
 
 /// Without what would move a terminal's cursor.

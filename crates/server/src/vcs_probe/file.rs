@@ -12,7 +12,7 @@ use super::url::shown;
 use super::{ProbeError, SourceUrl, Sources, check_branch, is_full_hash};
 
 /// People wait for their trigger meanwhile.
-const TIME_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// The most that a host may send.
 const DISK_LIMIT: u64 = 64 << 20;
@@ -50,7 +50,7 @@ impl Sources {
         let unread = |answer: String| ProbeError::File {
             path,
             commit: hash.chars().take(64).collect(),
-            url: shown(&url.text),
+            url: shown(url),
             answer,
         };
         if !is_full_hash(hash) {
@@ -66,7 +66,16 @@ impl Sources {
                 }
                 Err(answer) => return Err(unread(answer)),
             }
-            scratch.text_of(url, hash, path).await.map_err(unread)
+            match scratch.text_of(url, hash, path).await {
+                Ok(found) => Ok(found),
+                Err(Unfit::Unread(answer)) => Err(unread(answer)),
+                Err(Unfit::Bad(rule)) => Err(ProbeError::BadFile {
+                    path,
+                    commit: hash.to_owned(),
+                    url: shown(url),
+                    rule,
+                }),
+            }
         };
         match tokio::time::timeout(TIME_LIMIT, work).await {
             Ok(done) => done,
@@ -86,7 +95,7 @@ impl Sources {
     ) -> Result<bool, ProbeError> {
         check_branch(branch)?;
         let failed = |answer: String| ProbeError::Failed {
-            url: shown(&url.text),
+            url: shown(url),
             branch: branch.to_owned(),
             answer,
         };
@@ -110,7 +119,7 @@ impl Sources {
         }
     }
 
-    async fn scratch(&self, hash: &str) -> Result<Repository<'_>, ProbeError> {
+    pub(super) async fn scratch(&self, hash: &str) -> Result<Repository<'_>, ProbeError> {
         self.write_settings().map_err(ProbeError::Git)?;
         let directory = Scratch::make(&self.home).map_err(ProbeError::Git)?;
         let repository = Repository {
@@ -128,14 +137,26 @@ impl Sources {
     }
 }
 
+/// Why there is no text: git did not get it, or it is none that is taken.
+enum Unfit {
+    Unread(String),
+    Bad(&'static str),
+}
+
+impl From<String> for Unfit {
+    fn from(answer: String) -> Self {
+        Self::Unread(answer)
+    }
+}
+
 /// A bare repository that is gone when it is dropped.
-struct Repository<'a> {
+pub(super) struct Repository<'a> {
     sources: &'a Sources,
     directory: Scratch,
 }
 
 impl Repository<'_> {
-    async fn fetch(&self, url: &SourceUrl, how: &[&str], what: &str) -> Result<Vec<u8>, String> {
+    pub(super) async fn fetch(&self, url: &SourceUrl, how: &[&str], what: &str) -> Result<Vec<u8>, String> {
         let mut words = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
         words.push("--no-recurse-submodules");
         words.extend(how);
@@ -144,7 +165,7 @@ impl Repository<'_> {
     }
 
     /// What git says on standard output, or why it gave up.
-    async fn git(&self, url: Option<&SourceUrl>, words: &[&str]) -> Result<Vec<u8>, String> {
+    pub(super) async fn git(&self, url: Option<&SourceUrl>, words: &[&str]) -> Result<Vec<u8>, String> {
         let place = (self.directory.path(), DISK_LIMIT);
         let answered = self.sources.answered(place, url, TIME_LIMIT, words);
         answered.await
@@ -155,12 +176,12 @@ impl Repository<'_> {
         url: &SourceUrl,
         hash: &str,
         path: &'static str,
-    ) -> Result<Found, String> {
+    ) -> Result<Found, Unfit> {
         let listed = self.git(None, &["ls-tree", "-z", hash, "--", path]).await?;
         if listed.is_empty() {
             return Ok(Found::Nothing);
         }
-        let blob = blob_in(&listed).ok_or("it is no regular file")?;
+        let blob = blob_in(&listed).ok_or(Unfit::Bad("it is no regular file"))?;
         let size = ["cat-file", "-s", &blob];
         let said = match self.git(None, &size).await {
             Ok(said) => said,
@@ -171,10 +192,10 @@ impl Repository<'_> {
         };
         let bytes: Option<usize> = String::from_utf8_lossy(&said).trim().parse().ok();
         if bytes.is_none_or(|bytes| bytes > MAX_KEPT) {
-            return Err("it is longer than 64 KiB".to_owned());
+            return Err(Unfit::Bad("it is longer than 64 KiB"));
         }
         let text = self.git(None, &["cat-file", "blob", &blob]).await?;
-        let text = String::from_utf8(text).map_err(|_| "it is no text in UTF-8")?;
+        let text = String::from_utf8(text).map_err(|_| Unfit::Bad("it is no text in UTF-8"))?;
         Ok(Found::Text(text))
     }
 }

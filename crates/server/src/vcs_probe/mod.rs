@@ -4,6 +4,7 @@
 //! option, a protocol or a local path that was not allowed, a prompt, a setting of this host's users, a
 //! process that outlives its time.
 
+mod changed;
 mod details;
 mod file;
 mod git;
@@ -78,6 +79,18 @@ pub enum ProbeError {
         /// Git's last line.
         answer: String,
     },
+    /// A file of a commit is there and can't be taken.
+    #[error("`{path}` of commit {commit} of `{url}` can't be used: {rule}")]
+    BadFile {
+        /// The file.
+        path: &'static str,
+        /// The commit.
+        commit: String,
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
     /// A file of a commit can't be had.
     #[error("could not read `{path}` of commit {commit} of `{url}`: {answer}")]
     File {
@@ -87,6 +100,18 @@ pub enum ProbeError {
         commit: String,
         /// The URL.
         url: String,
+        /// Git's last line, or what went wrong.
+        answer: String,
+    },
+    /// What differs between two commits can't be had.
+    #[error("could not compare commits {from} and {to} of `{url}`: {answer}")]
+    Changes {
+        /// The URL.
+        url: String,
+        /// The older commit.
+        from: String,
+        /// The newer commit.
+        to: String,
         /// Git's last line, or what went wrong.
         answer: String,
     },
@@ -117,7 +142,7 @@ impl Sources {
         let reference = format!("refs/heads/{branch}");
         let listing = self.listed(url, branch, &reference).await?;
         commit_in(&listing, &reference).ok_or_else(|| ProbeError::NoBranch {
-            url: shown(&url.text),
+            url: shown(url),
             branch: branch.to_owned(),
         })
     }
@@ -130,7 +155,7 @@ impl Sources {
         };
         if listing.len() >= LISTING_LIMIT {
             return Err(ProbeError::Failed {
-                url: shown(&url.text),
+                url: shown(url),
                 branch: "*".to_owned(),
                 answer: "it has too many branches to be asked in turns".to_owned(),
             });
@@ -162,7 +187,7 @@ impl Sources {
         };
         let arguments = ["ls-remote", "--exit-code", "--", &url.text, reference];
         let outcome = call.run(&arguments.map(OsStr::new)).await;
-        let (shown_url, branch) = (shown(&url.text), branch.to_owned());
+        let (shown_url, branch) = (shown(url), branch.to_owned());
         match outcome.map_err(ProbeError::Git)? {
             Outcome::Ended {
                 code: Some(0),
@@ -177,7 +202,7 @@ impl Sources {
             Outcome::Ended { stderr, .. } => Err(ProbeError::Failed {
                 url: shown_url,
                 branch,
-                answer: last_line(&stderr),
+                answer: url.told(&stderr),
             }),
             Outcome::TimedOut | Outcome::TooLarge => Err(ProbeError::Silent { url: shown_url }),
         }
@@ -218,6 +243,7 @@ fn commit_in(listing: &[u8], reference: &str) -> Option<String> {
     Some(hash.to_owned())
 }
 
+/// Git's last line; before it what the host itself had to say.
 fn last_line(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(&stderr[..stderr.len().min(MAX_KEPT)]);
     let line = text
@@ -225,7 +251,13 @@ fn last_line(stderr: &[u8]) -> String {
         .rev()
         .find(|line| !line.trim().is_empty())
         .unwrap_or("no answer");
-    line.trim()
+    let remote = text.lines().filter_map(|line| line.strip_prefix("remote: "));
+    let said: Vec<&str> = remote.map(str::trim).filter(|l| !l.is_empty()).collect();
+    let whole = match said.is_empty() {
+        true => line.trim().to_owned(),
+        false => format!("{} ({})", said.join(" "), line.trim()),
+    };
+    whole
         .chars()
         .filter(|c| !c.is_control())
         .take(300)

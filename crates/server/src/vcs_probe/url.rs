@@ -12,37 +12,86 @@ use gantry_protocol::payload::GitCredentials;
 
 use super::{ProbeError, Sources};
 
+/// The variables by which git gets settings.
+const NAMES: [(&str, &str); 2] = [
+    ("GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"),
+    ("GIT_CONFIG_KEY_1", "GIT_CONFIG_VALUE_1"),
+];
+
 /// A URL that may be given to git.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceUrl {
     pub(super) text: String,
     pub(super) protocol: &'static str,
     pub(super) login: Option<GitCredentials>,
+    pub(super) bridge: Option<Bridge>,
+}
+
+/// What leads to a repository that only agents reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bridge {
+    /// The URL as people know it.
+    shown: String,
+    /// Opens the bridge.
+    header: Secret,
 }
 
 impl SourceUrl {
-    /// The same, reached with a login. It goes over `https` only, and to this URL only.
+    /// A repository that git reaches by a URL of this host which a header opens; `shown` is what people know it by.
+    #[must_use]
+    pub fn bridged(shown: &str, url: &url::Url, (name, value): (&str, Secret)) -> Self {
+        Self {
+            text: url.as_str().to_owned(),
+            protocol: "http",
+            login: None,
+            bridge: Some(Bridge {
+                shown: shown.to_owned(),
+                header: Secret::new(format!("{name}: {}", value.expose())),
+            }),
+        }
+    }
+
+    /// Whether only agents reach it.
+    #[must_use]
+    pub fn is_bridged(&self) -> bool {
+        self.bridge.is_some()
+    }
+
+    /// The same, reached with a login. It goes over `https` or to an agent only, and to this URL only.
     #[must_use]
     pub fn with_login(self, login: Option<GitCredentials>) -> Self {
-        let login = login.filter(|_| self.protocol == "https");
+        let login = login.filter(|_| self.protocol == "https" || self.is_bridged());
         Self { login, ..self }
+    }
+
+    /// What git complained of, without the URL of a bridge.
+    pub(super) fn told(&self, stderr: &[u8]) -> String {
+        let told = super::last_line(stderr);
+        match &self.bridge {
+            Some(bridge) => told.replace(&self.text, &bridge.shown),
+            None => told,
+        }
     }
 
     /// What git gets through its environment to use the login, which other users of the host can't see.
     pub(super) fn settings(&self) -> Vec<(&'static str, Secret)> {
-        let Some(login) = &self.login else {
-            return Vec::new();
-        };
-        let pair = format!("{}:{}", login.username, login.password.expose());
-        let header = format!("Authorization: Basic {}", STANDARD.encode(pair));
-        vec![
-            ("GIT_CONFIG_COUNT", Secret::new("1")),
-            (
-                "GIT_CONFIG_KEY_0",
-                Secret::new(format!("http.{}.extraHeader", self.text)),
-            ),
-            ("GIT_CONFIG_VALUE_0", Secret::new(header)),
-        ]
+        let login = self.login.as_ref().map(|login| {
+            let pair = format!("{}:{}", login.username, login.password.expose());
+            Secret::new(format!("Authorization: Basic {}", STANDARD.encode(pair)))
+        });
+        let bridge = self.bridge.as_ref().map(|bridge| bridge.header.clone());
+        let headers: Vec<Secret> = login.into_iter().chain(bridge).collect();
+        let key = format!("http.{}.extraHeader", self.text);
+        let mut settings = Vec::new();
+        for ((name, value), header) in NAMES.into_iter().zip(&headers) {
+            settings.push((name, Secret::new(key.clone())));
+            settings.push((value, header.clone()));
+        }
+        if !headers.is_empty() {
+            let count = headers.len().to_string();
+            settings.push(("GIT_CONFIG_COUNT", Secret::new(count)));
+        }
+        settings
     }
 }
 
@@ -50,7 +99,7 @@ impl Sources {
     /// Checks a clone URL: `https://…`, `ssh://…`, `user@host:path`, or `file:///…` below a prefix.
     pub fn check(&self, url: &str) -> Result<SourceUrl, ProbeError> {
         let refuse = |reason| ProbeError::Url {
-            url: shown(url),
+            url: plain(url),
             reason,
         };
         if url.is_empty() || url.len() > 2048 || url.starts_with('-') {
@@ -65,6 +114,7 @@ impl Sources {
                 text: url.to_owned(),
                 protocol: "file",
                 login: None,
+                bridge: None,
             });
         }
         let (protocol, host) = network_host(url).map_err(refuse)?;
@@ -73,6 +123,7 @@ impl Sources {
             text: url.to_owned(),
             protocol,
             login: None,
+            bridge: None,
         })
     }
 
@@ -161,8 +212,16 @@ pub fn check_branch(branch: &str) -> Result<(), ProbeError> {
     Ok(())
 }
 
-/// A URL as errors show it: without what may be a password.
-pub(super) fn shown(url: &str) -> String {
+/// A URL as errors show it.
+pub(super) fn shown(url: &SourceUrl) -> String {
+    match &url.bridge {
+        Some(bridge) => plain(&bridge.shown),
+        None => plain(&url.text),
+    }
+}
+
+/// A URL without what may be a password.
+fn plain(url: &str) -> String {
     let short: String = url.chars().filter(|c| !c.is_control()).take(200).collect();
     match short.split_once("://") {
         Some((scheme, rest)) => match rest.split_once('@') {
@@ -256,6 +315,32 @@ mod tests {
         );
         let ssh = sources.check("git@git.example:acme/net.git").unwrap();
         assert!(ssh.with_login(Some(login)).settings().is_empty());
+    }
+
+    #[test]
+    fn a_bridge_is_opened_by_a_header_and_never_shown() {
+        let url = url::Url::parse("http://127.0.0.1:4/01AB/acme/net.git").unwrap();
+        let door = ("gantry-vcs-bridge", Secret::new("hunter2"));
+        let bridged = SourceUrl::bridged("private://corp/acme/net.git", &url, door);
+        let login = GitCredentials {
+            username: "ann".to_owned(),
+            password: Secret::new("x"),
+        };
+        let both = bridged.clone().with_login(Some(login));
+        assert!(!format!("{both:?}").contains("hunter2"));
+        for (url, count) in [(&bridged, 1), (&both, 2)] {
+            let settings = url.settings();
+            assert_eq!(settings.len(), 2 * count + 1);
+            let has = |text: &str| settings.iter().any(|(_, value)| value.expose() == text);
+            assert!(has("gantry-vcs-bridge: hunter2") && has(&count.to_string()));
+        }
+        let stderr = b"remote: no agent of VCS agent pool `corp` is connected\n\
+            fatal: unable to access 'http://127.0.0.1:4/01AB/acme/net.git/': error: 503\n";
+        assert_eq!(
+            bridged.told(stderr),
+            "no agent of VCS agent pool `corp` is connected \
+             (fatal: unable to access 'private://corp/acme/net.git/': error: 503)"
+        );
     }
 
     #[test]

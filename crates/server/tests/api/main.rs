@@ -9,6 +9,7 @@ mod approval;
 mod audit;
 mod contexts;
 mod contract;
+mod code_hosts;
 mod concurrency;
 mod chosen;
 mod documents;

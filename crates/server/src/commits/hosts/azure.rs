@@ -1,4 +1,4 @@
-//! Azure DevOps: basic authentication of a service hook, `eventType`, `id`. It tells no paths.
+//! Azure DevOps: basic authentication of a service hook, `eventType`, `id`. It tells no paths, but from where.
 
 use axum::http::HeaderMap;
 use base64::Engine as _;
@@ -31,6 +31,8 @@ struct Pushed {
 struct Update {
     name: String,
     new_object_id: String,
+    #[serde(default)]
+    old_object_id: String,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +67,7 @@ pub(super) fn read(secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Result<
                 branch: branch(&update.name)?,
                 head: hash(&update.new_object_id),
                 pusher: said.pushed_by.display_name.clone(),
+                before: hash(&update.old_object_id),
                 changed: None,
             })
         }));

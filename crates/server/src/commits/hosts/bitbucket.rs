@@ -1,4 +1,4 @@
-//! Bitbucket Data Center: `X-Hub-Signature`, `X-Event-Key`, `X-Request-Id`. It tells no paths.
+//! Bitbucket Data Center: `X-Hub-Signature`, `X-Event-Key`, `X-Request-Id`. It tells no paths, but from where.
 
 use axum::http::HeaderMap;
 use gantry_protocol::Secret;
@@ -44,6 +44,8 @@ struct Link {
 struct Change {
     ref_id: String,
     to_hash: String,
+    #[serde(default)]
+    from_hash: String,
 }
 
 pub(super) fn read(secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Result<Message, Refusal> {
@@ -68,6 +70,7 @@ pub(super) fn read(secret: &Secret, headers: &HeaderMap, body: &[u8]) -> Result<
                 branch: branch(&change.ref_id)?,
                 head: hash(&change.to_hash),
                 pusher: pusher.clone(),
+                before: hash(&change.from_hash),
                 changed: None,
             })
         }));

@@ -67,6 +67,7 @@ fn push(said: Pushed) -> Option<Push> {
             .collect(),
         branch: branch(&said.r#ref)?,
         head: hash(&said.after),
+        before: hash(&said.before),
         pusher: said.pusher.name,
         changed: all.then(|| paths.collect()).and_then(bounded),
     })

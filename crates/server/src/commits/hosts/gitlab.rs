@@ -62,6 +62,7 @@ fn push(said: Pushed) -> Option<Push> {
             .collect(),
         branch: branch(&said.r#ref)?,
         head: hash(&said.after),
+        before: hash(&said.before),
         pusher: said.user_name,
         changed: all.then(|| paths.collect()).and_then(bounded),
     })

@@ -65,6 +65,7 @@ fn github_tells_of_a_push() {
         ],
         branch: "feature/x".to_owned(),
         head: Some(HASH.to_owned()),
+        before: Some(HASH.to_owned()),
         pusher: "ann".to_owned(),
         changed: Some(vec!["a/x.tf".to_owned(), "b".to_owned()]),
     };
@@ -122,7 +123,7 @@ fn gitlab_bitbucket_and_azure_tell_of_pushes() {
 
     let body = json!({ "actor": { "displayName": "Ann" }, "repository": { "links": { "clone":
         [{ "href": "https://bb.example/scm/acme/net.git", "name": "http" }] } },
-        "changes": [{ "refId": "refs/heads/main", "toHash": HASH, "type": "UPDATE" },
+        "changes": [{ "refId": "refs/heads/main", "fromHash": HASH, "toHash": HASH, "type": "UPDATE" },
             { "refId": "refs/heads/old", "toHash": ZERO, "type": "DELETE" },
             { "refId": "refs/tags/v1", "toHash": HASH, "type": "ADD" }] });
     let signature = signature(SECRET, body.to_string().as_bytes());

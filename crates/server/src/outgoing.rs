@@ -1,17 +1,17 @@
-//! One request to a place outside.
+//! Requests to places outside.
 //!
-//! Takes a URL, headers and a body; gives the status or why there is none. Never: an address of an inner network
-//! that the operator did not name (looked up once, and that address is the one that is spoken to), a redirect
-//! followed, an answer's body kept.
+//! Takes URLs, headers and bodies; gives answers or why there are none. Never: an address of an inner network
+//! that the operator did not name (looked up once, and that address is the one that is spoken to), or a redirect
+//! followed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gantry_net::{ClientError, ClientOptions, ResolveError, Resolver, client_builder};
 use ipnet::IpNet;
-use reqwest::Url;
+use reqwest::{Response, Url};
 
-/// How long a request may take in all.
+/// How long a message may take in all.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// Inner networks that may be spoken to.
@@ -86,45 +86,86 @@ pub fn check_url(text: &str) -> Result<Url, SendError> {
     Ok(url)
 }
 
+/// A host whose addresses were looked up and are allowed, ready to be spoken to.
+#[derive(Debug)]
+pub struct Line {
+    client: reqwest::Client,
+    host: String,
+}
+
+impl Line {
+    /// Looks up the host of `url` and makes a client that speaks to what was found only.
+    ///
+    /// # Errors
+    /// When the name has no address, or one inside that was not allowed.
+    pub async fn open(networks: &Networks, url: &Url) -> Result<Self, SendError> {
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let port = url.port_or_known_default().unwrap_or(443);
+        let options = ClientOptions::new(concat!("gantry-server/", env!("CARGO_PKG_VERSION")));
+        let mut addresses = Vec::new();
+        for address in Resolver::system().lookup(&host).await? {
+            if !networks.allows(address) {
+                return Err(SendError::Inside { host, address });
+            }
+            addresses.push(SocketAddr::new(address, port));
+        }
+        let builder = client_builder(url, &options)?.resolve_to_addrs(&host, &addresses);
+        match builder.build() {
+            Ok(client) => Ok(Self { client, host }),
+            Err(source) => Err(SendError::Http { host, source }),
+        }
+    }
+
+    /// The client, for a request to the host that this was opened for.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Sends a request of [`Line::client`]; any status is an answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, SendError> {
+        request.send().await.map_err(|source| self.failed(source))
+    }
+
+    /// What says whose answer broke off, after this is gone.
+    pub fn breaks(&self) -> impl Fn(reqwest::Error) -> SendError + Send + 'static {
+        let host = self.host.clone();
+        move |source| SendError::Http {
+            host: host.clone(),
+            source: source.without_url(),
+        }
+    }
+
+    fn failed(&self, source: reqwest::Error) -> SendError {
+        self.breaks()(source)
+    }
+}
+
 /// Posts JSON; done when the answer's status is 2xx.
-pub(super) async fn post(
+///
+/// # Errors
+/// When the URL may not be spoken to, nobody answers within 15 seconds, or the answer is no good one.
+pub async fn post(
     networks: &Networks,
     url: &str,
     headers: &[(&str, String)],
     body: String,
 ) -> Result<u16, SendError> {
     let url = check_url(url)?;
-    let host = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    let port = url.port_or_known_default().unwrap_or(443);
-    let options = ClientOptions::new(concat!("gantry-server/", env!("CARGO_PKG_VERSION")));
-    let mut addresses = Vec::new();
-    for address in Resolver::system().lookup(&host).await? {
-        if !networks.allows(address) {
-            return Err(SendError::Inside { host, address });
-        }
-        addresses.push(SocketAddr::new(address, port));
-    }
-    let failed = |source: reqwest::Error| SendError::Http {
-        host: host.clone(),
-        source: source.without_url(),
-    };
-    let client = client_builder(&url, &options)?
-        .resolve_to_addrs(&host, &addresses)
-        .timeout(TIME_LIMIT);
-    let client = client.build().map_err(failed)?;
-    let mut request = client.post(url).header("content-type", "application/json");
+    let line = Line::open(networks, &url).await?;
+    let mut request = line.client().post(url).timeout(TIME_LIMIT);
+    request = request.header("content-type", "application/json");
     for (name, value) in headers {
         request = request.header(*name, value);
     }
-    let answer = request.body(body).send().await.map_err(failed)?;
+    let answer = line.send(request.body(body)).await?;
     match answer.status() {
         status if status.is_success() => Ok(status.as_u16()),
         status => Err(SendError::Status {
-            host,
+            host: line.host,
             status: status.as_u16(),
         }),
     }

@@ -1,0 +1,199 @@
+//! How requests reach a code host.
+//!
+//! Takes an integration, gives the one way to its API: directly over `https`. Never: a redirect followed by itself, or
+//! a header of one host at another.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{StatusCode, Url};
+
+use super::HostError;
+use super::ask::Ask;
+use crate::outgoing::{Line, Networks, check_url};
+
+/// What a host answered.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, as it comes.
+    pub body: BoxStream<'static, Result<Bytes, HostError>>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Answer")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// The whole body, if it has at most `limit` bytes; nothing if it is longer.
+    pub(super) async fn bytes(mut self, limit: usize) -> Result<Option<Vec<u8>>, HostError> {
+        let mut all = BytesMut::new();
+        while let Some(piece) = self.body.next().await {
+            let piece = piece?;
+            if all.len() + piece.len() > limit {
+                return Ok(None);
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(Some(all.into()))
+    }
+}
+
+/// The way to a host's API.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// Over the network.
+    Direct {
+        /// A client for the host's addresses.
+        line: Line,
+        /// The API's URL, without a slash at the end.
+        base: String,
+        /// Who else may be spoken to.
+        networks: Networks,
+    },
+}
+
+impl Door {
+    /// The door to an API.
+    pub(super) async fn open(networks: &Networks, api_url: &str) -> Result<Self, HostError> {
+        let url = check_url(api_url)?;
+        Ok(Self::Direct {
+            line: Line::open(networks, &url).await?,
+            base: api_url.trim_end_matches('/').to_owned(),
+            networks: networks.clone(),
+        })
+    }
+
+    /// The name of the host, for errors.
+    pub(super) fn host(&self) -> String {
+        match self {
+            Self::Direct { base, .. } => {
+                let host = base.split_once("://").map_or(base.as_str(), |(_, rest)| rest);
+                let host = host.split('/').next().unwrap_or_default();
+                format!("`{host}`")
+            }
+        }
+    }
+
+    /// Sends a request; any status is an answer.
+    pub(super) async fn send(
+        &self,
+        ask: &Ask,
+        headers: HeaderMap,
+        limit: Duration,
+    ) -> Result<Answer, HostError> {
+        let headers = with_body(ask, headers);
+        match self {
+            Self::Direct { line, base, .. } => {
+                let url = check_url(&format!("{base}{}", ask.target))?;
+                let request = line.client().request(ask.method.clone(), url);
+                let request = request.headers(headers).timeout(limit);
+                let request = match &ask.body {
+                    Some(body) => request.body(body.clone()),
+                    None => request,
+                };
+                direct(line, request).await
+            }
+        }
+    }
+
+    /// Follows a redirect of an archive, once, to the host itself or to the part of it that serves archives. What
+    /// opens it is in its address.
+    pub(super) async fn follow(
+        &self,
+        ask: &Ask,
+        location: &str,
+        limit: Duration,
+    ) -> Result<Answer, HostError> {
+        let elsewhere = || HostError::Elsewhere {
+            host: self.host(),
+            purpose: ask.purpose,
+        };
+        match self {
+            Self::Direct { base, networks, .. } => {
+                let base = Url::parse(base).map_err(|_| elsewhere())?;
+                let url = base.join(location).map_err(|_| elsewhere())?;
+                if !serves_archives(&base, &url) {
+                    return Err(elsewhere());
+                }
+                let url = check_url(url.as_str())?;
+                let line = Line::open(networks, &url).await?;
+                let request = line.client().get(url).timeout(limit);
+                direct(&line, request.header(ACCEPT, ask.accept)).await
+            }
+        }
+    }
+}
+
+fn with_body(ask: &Ask, mut headers: HeaderMap) -> HeaderMap {
+    headers.insert(ACCEPT, HeaderValue::from_static(ask.accept));
+    if ask.body.is_some() {
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(CONTENT_TYPE, json);
+    }
+    headers
+}
+
+async fn direct(line: &Line, request: reqwest::RequestBuilder) -> Result<Answer, HostError> {
+    let answer = line.send(request).await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let broken = line.breaks();
+    let body = answer
+        .bytes_stream()
+        .map_err(move |error| HostError::Send(broken(error)))
+        .boxed();
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// Whether a URL is the host's own, or that of `codeload.` before it: GitHub serves archives there.
+fn serves_archives(base: &Url, url: &Url) -> bool {
+    let (Some(host), Some(to)) = (base.host_str(), url.host_str()) else {
+        return false;
+    };
+    let bare = host.strip_prefix("api.").unwrap_or(host);
+    let known = to == host || to.strip_prefix("codeload.") == Some(bare);
+    let port = base.port_or_known_default() == url.port_or_known_default();
+    known && port && base.scheme() == url.scheme() && url.username().is_empty()
+}
+
+/// A header whose value is shown nowhere.
+pub(super) fn secret_header(name: &'static str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some((name.to_ascii_lowercase().parse().ok()?, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_come_from_the_host_alone() {
+        for (base, to, expected) in [
+            ("https://api.github.com", "https://codeload.github.com/a/b/legacy.tar.gz/c?token=x", true),
+            ("https://ghe.example/api/v3", "https://ghe.example/_codeload/a/b", true),
+            ("https://ghe.example/api/v3", "https://codeload.ghe.example/a/b", true),
+            ("https://ghe.example/api/v3", "https://codeload.ghe.example.evil/a/b", false),
+            ("https://ghe.example/api/v3", "https://evil.example/a", false),
+            ("https://ghe.example/api/v3", "http://ghe.example/a", false),
+            ("https://ghe.example/api/v3", "https://ghe.example:8443/a", false),
+            ("https://ghe.example/api/v3", "https://x@ghe.example/a", false),
+        ] {
+            let parsed = |text: &str| Url::parse(text).unwrap();
+            assert_eq!(serves_archives(&parsed(base), &parsed(to)), expected, "{to}");
+        }
+    }
+}
