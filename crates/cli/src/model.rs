@@ -1,11 +1,24 @@
 //! What the server answers, as types; also what `--output json` prints.
 
+/// The data of an operation with one field.
+macro_rules! data {
+    ($($name:ident { $field:ident: $type:ty })+) => {
+        $(#[derive(Debug, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            pub $field: $type,
+        })+
+    };
+}
+
 mod access;
 mod vcs_pool;
+mod hosts;
 
 pub use access::{
     ApiKey, ApiKeyCreate, ApiKeyDelete, ApiKeys, Space, SpaceCreate, SpaceDelete, Spaces,
 };
+pub use hosts::*;
 
 pub use vcs_pool::{
     NewVcsPool, OneVcsPool, VcsConnection, VcsPool, VcsPoolCreate, VcsPoolDelete, VcsPoolDetails,
@@ -39,17 +52,6 @@ impl State {
             Self::Other(_) => None,
         }
     }
-}
-
-/// The data of an operation with one field.
-macro_rules! data {
-    ($($name:ident { $field:ident: $type:ty })+) => {
-        $(#[derive(Debug, Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        pub struct $name {
-            pub $field: $type,
-        })+
-    };
 }
 
 data! {

@@ -22,9 +22,13 @@ macro_rules! operations {
 
         /// Name and text of each operation.
         #[cfg(test)]
-        const ALL: &[(&str, &str)] = &[$(($name, $text)),+];
+        pub(super) const ALL: &[(&str, &str)] = &[$(($name, $text)),+];
     };
 }
+
+mod hosts;
+
+pub use hosts::*;
 
 macro_rules! run_fields {
     () => {
@@ -461,7 +465,7 @@ pub mod tests {
     #[test]
     fn the_server_knows_every_operation() {
         let schema = schema();
-        for (name, operation) in ALL {
+        for (name, operation) in ALL.iter().chain(super::hosts::ALL) {
             let checked = ExecutableDocument::parse_and_validate(&schema, *operation, *name);
             if let Err(problems) = checked {
                 panic!("the server does not know `{name}`:\n{}", problems.errors);

@@ -10,6 +10,7 @@ mod context;
 mod control;
 mod access;
 mod dev;
+mod hosts;
 mod policy;
 mod pool;
 mod sign;
@@ -24,6 +25,10 @@ pub use control::{
     StackId as StackIdArg,
 };
 pub use dev::DevArgs;
+pub use hosts::{
+    IntegrationCommand, IntegrationCreateArgs, IntegrationDetails, IntegrationUpdateArgs, NotificationCommand,
+    StackUpdateArgs, StateCommand, TargetCreateArgs, TargetUpdateArgs, VendorArg,
+};
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};
 pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
@@ -92,6 +97,12 @@ pub enum Command {
     /// Policies of the server: who approves, what plans may change, what commits start
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// VCS integrations: how code hosts are reached
+    #[command(subcommand)]
+    VcsIntegration(IntegrationCommand),
+    /// Targets: whose servers are told of runs
+    #[command(subcommand)]
+    NotificationTarget(NotificationCommand),
     /// Spaces: who sees what
     #[command(subcommand)]
     Space(SpaceCommand),

@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::SignerArgs;
+use super::hosts::{StackUpdateArgs, StateCommand};
 use super::control::{
     DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs, StackId,
 };
@@ -19,6 +20,11 @@ pub enum StackCommand {
         #[arg(long, value_name = "ID")]
         id: String,
     },
+    /// Changes settings of a stack
+    Update(Box<StackUpdateArgs>),
+    /// The managed state of a stack: its versions, going back to one
+    #[command(subcommand)]
+    State(StateCommand),
     /// Sets one environment variable of a stack
     SetEnv(ConfigArgs),
     /// Starts a run: plan, then apply once confirmed

@@ -6,6 +6,7 @@ mod access;
 mod key;
 mod local_preview;
 mod login;
+mod notification;
 mod policy;
 mod pool;
 mod release;
@@ -16,6 +17,8 @@ mod stack_control;
 mod stack_runs;
 mod stack_state;
 mod vcs_pool;
+mod stack_update;
+mod vcs_integration;
 
 pub use pool::create as create_pool;
 pub use release::{SignRequest, keygen, public_key, sign as sign_worker};
@@ -34,6 +37,8 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Stack(command) => stack::run(context, command).await,
         Command::Context(command) => context::run(context, command).await,
         Command::Policy(command) => policy::run(context, command).await,
+        Command::VcsIntegration(command) => vcs_integration::run(context, command).await,
+        Command::NotificationTarget(command) => notification::run(context, command).await,
         Command::Space(command) => access::space(context, command).await,
         Command::ApiKey(command) => access::api_key(context, command).await,
         Command::Audit(command) => access::audit(context, command).await,

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::{local_preview, stack_control, stack_runs, stack_state};
+use super::{local_preview, stack_control, stack_runs, stack_state, stack_update};
 use crate::args::{ConfigArgs, CreateArgs, HookArgs, ResourcesCommand, StackCommand, ToolArg};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -22,6 +22,8 @@ pub async fn run(context: &Context, command: StackCommand) -> anyhow::Result<Exi
         StackCommand::Create(args) => create(context, *args).await,
         StackCommand::List => list(context).await,
         StackCommand::Show { id } => show(context, &id).await,
+        StackCommand::Update(args) => stack_update::update(context, *args).await,
+        StackCommand::State(command) => stack_update::state(context, command).await,
         StackCommand::SetEnv(args) => set_env(context, args).await,
         StackCommand::Outputs { id } => stack_state::outputs(context, &id).await,
         StackCommand::Changes { id, run } => stack_state::changes(context, &id, &run).await,

@@ -208,7 +208,9 @@ async fn attempt(app: &App, delivery: &Delivery) -> Result<Went, StoreError> {
 
 /// Whether a code host is sent anything: there is somewhere to send it, and something to prove it with.
 fn is_told(one: &Integration) -> bool {
-    one.api_url.is_some() && one.token.is_some()
+    let api = one.api_url.as_deref();
+    // An agent may hold the token itself.
+    api.is_some_and(|api| one.token.is_some() || api.starts_with("private://"))
 }
 
 async fn to_target(app: &App, target: &Target, delivery: &Delivery) -> Went {

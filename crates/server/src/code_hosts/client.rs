@@ -11,6 +11,7 @@ use reqwest::header::{HeaderMap, LOCATION, USER_AGENT};
 use super::ask::Ask;
 use super::door::{Answer, Door, secret_header};
 use super::error::Refusal;
+use super::place::root;
 use super::vendors::{self, Branch, Changes, Listed, Part, Vendor, Version, Window};
 use super::{HostError, Place};
 use crate::app::App;
@@ -94,7 +95,7 @@ impl Client {
             headers.extend(secret_header(name, value.expose()));
         }
         Ok(Self {
-            door: Door::open(&app.networks, &api_url).await?,
+            door: Door::open(app, &api_url, &of.space).await?,
             vendor,
             host: of.host,
             integration,
@@ -144,9 +145,23 @@ impl Client {
             if let Some(search) = search.filter(|_| !self.vendor.searches()) {
                 all.retain(|one| holds(&one.name, search));
             }
+            for one in &mut all {
+                self.lead_through_agents(one);
+            }
             if let Some(page) = walk.step(all, next) {
                 return Ok(page);
             }
+        }
+    }
+
+    /// What a stack has as its repository that only agents reach: not the URL that the host has for itself.
+    fn lead_through_agents(&self, one: &mut Listed) {
+        let inside = self.api_url.strip_prefix("private://");
+        let pool = inside.and_then(|inside| inside.split('/').next());
+        let place = Place::named(self.host, &one.name);
+        if let (Some(pool), Some(place)) = (pool, place) {
+            let root = root(self.host, &self.api_url);
+            one.url = format!("private://{pool}{root}/{}", place.clone_path(self.host));
         }
     }
 

@@ -1,7 +1,7 @@
 //! How requests reach a code host.
 //!
-//! Takes an integration, gives the one way to its API: directly over `https`. Never: a redirect followed by itself, or
-//! a header of one host at another.
+//! Takes the URL of an API, gives the one way there: directly over `https`, or through an agent of a pool. Never: a
+//! redirect followed by itself, or a header of one host at another.
 
 use std::time::Duration;
 
@@ -13,6 +13,10 @@ use reqwest::{StatusCode, Url};
 
 use super::HostError;
 use super::ask::Ask;
+use super::through::Through;
+use crate::app::App;
+use crate::domain::VcsPoolId;
+use crate::gateway::{self, Gateway};
 use crate::outgoing::{Line, Networks, check_url};
 
 /// What a host answered.
@@ -60,16 +64,37 @@ pub(super) enum Door {
         /// Who else may be spoken to.
         networks: Networks,
     },
+    /// Through an agent.
+    Agent {
+        gateway: Gateway,
+        pool: VcsPoolId,
+        /// The pool's name, for people.
+        name: String,
+        /// Where the API begins below the agent's base, with a slash before it and none at the end.
+        path: String,
+    },
 }
 
 impl Door {
-    /// The door to an API.
-    pub(super) async fn open(networks: &Networks, api_url: &str) -> Result<Self, HostError> {
+    /// The door to an API, for an integration of this space.
+    pub(super) async fn open(app: &App, api_url: &str, space: &str) -> Result<Self, HostError> {
+        if let Some(through) = Through::find(&app.store, api_url, space).await? {
+            let path = through.path.trim_end_matches('/');
+            return Ok(Self::Agent {
+                gateway: app.gateway.clone(),
+                pool: through.pool,
+                name: through.name,
+                path: match path {
+                    "" => String::new(),
+                    path => format!("/{path}"),
+                },
+            });
+        }
         let url = check_url(api_url)?;
         Ok(Self::Direct {
-            line: Line::open(networks, &url).await?,
+            line: Line::open(&app.networks, &url).await?,
             base: api_url.trim_end_matches('/').to_owned(),
-            networks: networks.clone(),
+            networks: app.networks.clone(),
         })
     }
 
@@ -81,6 +106,7 @@ impl Door {
                 let host = host.split('/').next().unwrap_or_default();
                 format!("`{host}`")
             }
+            Self::Agent { name, .. } => format!("the host behind VCS agent pool `{name}`"),
         }
     }
 
@@ -102,6 +128,24 @@ impl Door {
                     None => request,
                 };
                 direct(line, request).await
+            }
+            Self::Agent {
+                gateway,
+                pool,
+                path,
+                ..
+            } => {
+                let target = format!("{path}{}", ask.target);
+                let body = Bytes::from(ask.body.clone().unwrap_or_default());
+                let through = gateway::Ask {
+                    purpose: ask.purpose,
+                    method: ask.method.clone(),
+                    target,
+                    headers,
+                    body,
+                    limit,
+                };
+                carried(gateway, pool, through).await
             }
         }
     }
@@ -129,6 +173,17 @@ impl Door {
                 let line = Line::open(networks, &url).await?;
                 let request = line.client().get(url).timeout(limit);
                 direct(&line, request.header(ACCEPT, ask.accept)).await
+            }
+            Self::Agent { gateway, pool, .. } => {
+                let through = gateway::Ask {
+                    purpose: ask.purpose,
+                    method: ask.method.clone(),
+                    target: behind_agent(location).ok_or_else(elsewhere)?,
+                    headers: with_body(ask, HeaderMap::new()),
+                    body: Bytes::new(),
+                    limit,
+                };
+                carried(gateway, pool, through).await
             }
         }
     }
@@ -158,6 +213,31 @@ async fn direct(line: &Line, request: reqwest::RequestBuilder) -> Result<Answer,
     })
 }
 
+async fn carried(
+    gateway: &Gateway,
+    pool: &VcsPoolId,
+    ask: gateway::Ask,
+) -> Result<Answer, HostError> {
+    let answer = gateway.send(pool, ask).await?;
+    Ok(Answer {
+        status: answer.status,
+        headers: answer.headers,
+        body: answer.body.map_err(HostError::from).boxed(),
+    })
+}
+
+/// What an agent is asked for instead of where a redirect leads: the host is its own. Below `codeload.` archives have
+/// paths that agents know by themselves.
+fn behind_agent(location: &str) -> Option<String> {
+    if location.starts_with('/') {
+        return Some(location.to_owned()).filter(|path| !path.starts_with("//"));
+    }
+    let url = Url::parse(location).ok()?;
+    let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+    let is_http = matches!(url.scheme(), "https" | "http");
+    is_http.then(|| format!("{}{query}", url.path()))
+}
+
 /// Whether a URL is the host's own, or that of `codeload.` before it: GitHub serves archives there.
 fn serves_archives(base: &Url, url: &Url) -> bool {
     let (Some(host), Some(to)) = (base.host_str(), url.host_str()) else {
@@ -179,6 +259,19 @@ pub(super) fn secret_header(name: &'static str, value: &str) -> Option<(HeaderNa
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn agents_are_asked_for_paths_alone() {
+        for (to, expected) in [
+            ("/_codeload/a/b/legacy.tar.gz/c?token=t", Some("/_codeload/a/b/legacy.tar.gz/c?token=t")),
+            ("https://codeload.ghe.example/a/b/legacy.tar.gz/c?token=t", Some("/a/b/legacy.tar.gz/c?token=t")),
+            ("//evil.example/x", None),
+            ("ftp://ghe.example/x", None),
+            ("x", None),
+        ] {
+            assert_eq!(behind_agent(to).as_deref(), expected, "{to}");
+        }
+    }
 
     #[test]
     fn archives_come_from_the_host_alone() {

@@ -7,6 +7,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::domain::IntegrationId;
+use crate::gateway::GatewayError;
 use crate::logins::LoginError;
 use crate::outgoing::SendError;
 use crate::store::StoreError;
@@ -143,6 +144,19 @@ pub enum HostError {
         /// How long it might have taken.
         seconds: u64,
     },
+    /// Nothing leads there.
+    #[error(
+        "`{url}` names no VCS agent pool of space `{space}` or one that it inherits from: expected `private://POOL/…`"
+    )]
+    NoPool {
+        /// The URL, cut short.
+        url: String,
+        /// The space.
+        space: String,
+    },
+    /// An agent can't be asked, or said no.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     /// It can't be reached.
     #[error(transparent)]
     Send(#[from] SendError),
@@ -160,6 +174,8 @@ impl HostError {
         match self {
             Self::Limited { .. } | Self::Late { .. } => true,
             Self::Status { status, .. } => *status >= 500,
+            // The gateway waits for agents itself, and sends again what was lost.
+            Self::Gateway(_) => false,
             Self::Send(error) => matches!(error, SendError::Http { .. } | SendError::Lookup(_)),
             _ => false,
         }
@@ -170,6 +186,7 @@ impl HostError {
         match self {
             Self::Store(_) => false,
             Self::Login(error) => error.is_for_people(),
+            Self::Gateway(error) => error.is_for_people(),
             _ => true,
         }
     }

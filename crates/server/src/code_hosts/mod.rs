@@ -9,6 +9,7 @@ mod door;
 mod error;
 mod place;
 mod repository;
+mod through;
 mod vendors;
 
 pub(crate) use ask::piece;
@@ -17,4 +18,5 @@ pub use door::Answer;
 pub use error::HostError;
 pub use place::Place;
 pub use repository::{ReachError, Repository};
+pub(crate) use through::Through;
 pub use vendors::{Branch, Listed};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Client, HostError, Place};
+use super::{Client, HostError, Place, Through};
 use crate::app::App;
 use crate::error::chain;
 use crate::logins::{self, LoginError};
@@ -74,7 +74,15 @@ impl<'a> Repository<'a> {
         let mut conn = app.store.read().await?;
         let serving = integrations::serving(&mut conn, url, space).await?;
         let login = logins::find(&mut conn, &app.vault, url, space).await?;
-        let git = app.sources.check(url)?;
+        let through = Through::known(&mut conn, url, space).await?;
+        drop(conn);
+        let git = match through {
+            Some(through) => {
+                let (bridge, header) = app.gateway.bridge(&through.pool, &through.path);
+                SourceUrl::bridged(url, &bridge, header)
+            }
+            None => app.sources.check(url)?,
+        };
         let has_api = |one: &Integration| one.api_url.is_some();
         Ok(Self {
             app,

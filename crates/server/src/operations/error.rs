@@ -72,7 +72,7 @@ pub enum OperationError {
         /// The stack.
         stack: String,
         /// Why.
-        source: ReachError,
+        source: Box<ReachError>,
     },
     /// A repository does not answer.
     #[error(transparent)]
@@ -344,7 +344,8 @@ impl OperationError {
             Self::Payload(error) => matches!(error, PayloadError::Workspace { .. }),
             Self::Login(error) => error.is_for_people(),
             Self::Host(error) => error.is_for_people(),
-            Self::Reach(error) | Self::ConfigUnread { source: error, .. } => error.is_for_people(),
+            Self::Reach(error) => error.is_for_people(),
+            Self::ConfigUnread { source, .. } => source.is_for_people(),
             Self::Vault(_) | Self::State(_) | Self::Plan(_) => false,
             Self::Forbidden(_)
             | Self::Probe(_)

@@ -8,9 +8,9 @@ use gantry_protocol::crypto::random_text;
 use super::manage::check_name;
 use super::{Look, Manage, OperationError, door};
 use crate::clock::UnixMillis;
-use crate::code_hosts::{Answer, Client};
+use crate::code_hosts::{Answer, Client, Through};
 use crate::domain::stack::slug;
-use crate::domain::{CodeHost, IntegrationId, Push};
+use crate::domain::{CodeHost, IntegrationId, Push, VcsPoolName};
 use crate::store::integrations::{self, Integration, secret_purpose, token_purpose};
 use crate::store::{StoreError, Tx, pushes};
 use crate::vcs_probe::{ProbeError, check_branch, is_full_hash};
@@ -119,6 +119,7 @@ impl Manage {
         let made = self.changed(bare, details)?;
         let mut tx = self.app.store.begin().await?;
         door::space(&mut tx, &self.principal, &made.space).await?;
+        check_agents(&mut tx, &made).await?;
         integrations::insert(&mut tx, &made).await?;
         self.integration_done(tx, "integration.create", &made.id)
             .await?;
@@ -134,6 +135,7 @@ impl Manage {
         let mut tx = self.app.store.begin().await?;
         let old = door::integration(&mut tx, &self.principal, id).await?;
         let changed = self.changed(old, change)?;
+        check_agents(&mut tx, &changed).await?;
         integrations::update(&mut tx, &changed).await?;
         self.integration_done(tx, "integration.update", &changed.id)
             .await?;
@@ -262,11 +264,21 @@ impl Manage {
     }
 }
 
+/// What goes through agents goes through a pool that the integration's space has.
+async fn check_agents(tx: &mut Tx, of: &Integration) -> Result<(), OperationError> {
+    for url in of.api_url.iter().chain([&of.url_prefix]) {
+        Through::known(tx, url, &of.space).await?;
+    }
+    Ok(())
+}
+
 /// A prefix names a host to its end, so that a login never goes to another host that begins alike.
 fn check_prefix(prefix: &str) -> Result<(), OperationError> {
     let plain = !prefix.chars().any(|c| c.is_control() || c == ' ') && prefix.len() <= 1024;
     let host_ends = match prefix.split_once("://") {
         Some(("file", path)) => path.starts_with('/'),
+        Some(("private", _)) => VcsPoolName::in_endpoint(prefix)
+            .is_some_and(|(name, _)| prefix.starts_with(&format!("private://{name}/"))),
         Some((scheme @ ("https" | "ssh"), rest)) => {
             let (host, _) = rest.split_once('/').unwrap_or_default();
             let named = scheme == "ssh" || !host.contains('@');
@@ -286,6 +298,13 @@ fn check_prefix(prefix: &str) -> Result<(), OperationError> {
 }
 
 fn check_api_url(url: &str) -> Result<(), OperationError> {
+    if let Some((name, path)) = VcsPoolName::in_endpoint(url) {
+        let plain = |part: &str| !matches!(part, "." | "..") && !part.contains(['%', '?', '#', '\\']);
+        let canonical = url.starts_with(&format!("private://{name}"));
+        if canonical && path.trim_end_matches('/').split('/').all(plain) {
+            return Ok(());
+        }
+    }
     let parsed = reqwest::Url::parse(url).ok();
     let good = parsed.is_some_and(|url| {
         matches!(url.scheme(), "https" | "http")
@@ -297,7 +316,7 @@ fn check_api_url(url: &str) -> Result<(), OperationError> {
     if good {
         return Ok(());
     }
-    let rule = "expected a URL such as `https://api.github.com`";
+    let rule = "expected a URL such as `https://api.github.com`, or `private://POOL/path` with the pool's name in lower case";
     Err(OperationError::input("apiUrl", url, rule))
 }
 
@@ -313,6 +332,8 @@ mod tests {
             "https://git.example/acme",
             "ssh://git@git.example/",
             "git@git.example:acme/",
+            "private://corp/",
+            "private://corp/team/",
             "file:///srv/repos/",
         ] {
             assert!(check_prefix(good).is_ok(), "{good}");
@@ -326,6 +347,9 @@ mod tests {
             "http://github.com/",
             "github.com/acme",
             "git@git.example",
+            "private://corp",
+            "private://Corp/",
+            "private:///x",
             "https://git.example/a b",
         ] {
             assert!(check_prefix(bad).is_err(), "{bad}");

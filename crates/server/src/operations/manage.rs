@@ -11,6 +11,7 @@ use super::{OperationError, door};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
+use crate::code_hosts::Through;
 use crate::domain::EnrolmentRules;
 use crate::domain::stack::{Availability, StackSettings, StateKeeper, slug};
 use crate::store::audit::{self, Deed};
@@ -167,7 +168,7 @@ impl Manage {
         old: Option<&StackSettings>,
     ) -> Result<(), OperationError> {
         check_name(&settings.name)?;
-        self.app.sources.check(&settings.code.url)?;
+        check_repository(&self.app, tx, &settings.code.url, &settings.space).await?;
         check_branch(&settings.code.branch)?;
         check_project_root(&settings.code.project_root)?;
         door::space(tx, &self.principal, &settings.space).await?;
@@ -208,6 +209,33 @@ pub(super) fn check_name(name: &str) -> Result<(), OperationError> {
         "name",
         name,
         "expected 1 to 200 bytes without control characters",
+    ))
+}
+
+/// A URL that git may be given, or `private://POOL/path` of a pool that the space has.
+async fn check_repository(
+    app: &App,
+    tx: &mut Tx,
+    url: &str,
+    space: &str,
+) -> Result<(), OperationError> {
+    let Some(through) = Through::known(tx, url, space).await? else {
+        app.sources.check(url)?;
+        return Ok(());
+    };
+    // As launchers take it: nothing that could be read as another place.
+    let plain = |part: &str| {
+        let odd = |c: char| c.is_control() || " %?#\\".contains(c);
+        !part.is_empty() && part != "." && part != ".." && !part.contains(odd)
+    };
+    let canonical = format!("private://{}/{}", through.name, through.path) == url;
+    if canonical && url.len() <= 2048 && through.path.split('/').all(plain) {
+        return Ok(());
+    }
+    Err(OperationError::input(
+        "repository",
+        url,
+        "expected `private://POOL/path/of/repository` with the pool's name in lower case",
     ))
 }
 

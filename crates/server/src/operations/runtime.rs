@@ -80,7 +80,7 @@ pub(crate) async fn resolve(
 fn not_known(stack: &Stack, source: ReachError) -> OperationError {
     OperationError::ConfigUnread {
         stack: stack.id.to_string(),
-        source,
+        source: Box::new(source),
     }
 }
 

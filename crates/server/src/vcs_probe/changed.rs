@@ -59,7 +59,6 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::vcs_probe::testing::{git, sources};
 
     #[tokio::test]
