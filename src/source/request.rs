@@ -137,7 +137,8 @@ fn private(text: &str, mapped: &BTreeMap<String, Url>) -> Result<Option<String>,
     let (name, path) = rest
         .split_once('/')
         .ok_or("the private:// URL has no repository path")?;
-    let base = mapped.get(name).ok_or(
+    let same = |(known, _): &(&String, &Url)| known.eq_ignore_ascii_case(name);
+    let base = mapped.iter().find(same).map(|(_, base)| base).ok_or(
         "its VCS agent pool is not mapped on this host: set SPACELIFT_PRIVATEVCS_MAPPING_NAME_<n> to the pool's name and SPACELIFT_PRIVATEVCS_MAPPING_BASE_ENDPOINT_<n> to its base URL",
     )?;
     let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('%');
@@ -259,7 +260,7 @@ mod tests {
     fn private_repositories_stand_below_their_mapping() {
         let base = |text: &str| Url::parse(text).expect("a URL");
         let mapped = BTreeMap::from([
-            ("corp".to_owned(), base("https://git.example:8443/scm/")),
+            ("Corp".to_owned(), base("https://git.example:8443/scm/")),
             ("plain".to_owned(), base("https://git.example")),
         ]);
         let direct = |url: &str| private(url, &mapped);

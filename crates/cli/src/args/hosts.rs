@@ -41,6 +41,7 @@ pub enum VendorArg {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").multiple(true))]
 pub struct IntegrationCreateArgs {
     /// The integration's name
     #[arg(long)]

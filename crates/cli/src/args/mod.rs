@@ -26,8 +26,9 @@ pub use control::{
 };
 pub use dev::DevArgs;
 pub use hosts::{
-    IntegrationCommand, IntegrationCreateArgs, IntegrationDetails, IntegrationUpdateArgs, NotificationCommand,
-    StackUpdateArgs, StateCommand, TargetCreateArgs, TargetUpdateArgs, VendorArg,
+    IntegrationCommand, IntegrationCreateArgs, IntegrationDetails, IntegrationUpdateArgs,
+    NotificationCommand, StackUpdateArgs, StateCommand, TargetCreateArgs, TargetUpdateArgs,
+    VendorArg,
 };
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};

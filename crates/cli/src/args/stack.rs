@@ -3,10 +3,10 @@
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::SignerArgs;
-use super::hosts::{StackUpdateArgs, StateCommand};
 use super::control::{
     DeleteArgs, DriftArgs, LocalPreviewArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs, StackId,
 };
+use super::hosts::{StackUpdateArgs, StateCommand};
 
 #[derive(Debug, Subcommand)]
 pub enum StackCommand {

@@ -17,7 +17,8 @@ use crate::text;
 pub async fn run(context: &Context, command: NotificationCommand) -> anyhow::Result<Exit> {
     match command {
         NotificationCommand::List => {
-            let all = context.api()?.call(&ops::NOTIFICATION_TARGETS, json!({}));
+            let api = context.api()?;
+            let all = api.call(&ops::NOTIFICATION_TARGETS, json!({}));
             context.printer.rows(&all.await?.notification_targets)?;
         }
         NotificationCommand::Show(args) => show(context, &args.id).await?,
@@ -30,7 +31,10 @@ pub async fn run(context: &Context, command: NotificationCommand) -> anyhow::Res
             context.printer.note(&format!("deleted {}", gone.id));
         }
         NotificationCommand::Redeliver { id, delivery } => {
-            let (api, vars) = (context.api()?, json!({ "target": id, "delivery": delivery }));
+            let (api, vars) = (
+                context.api()?,
+                json!({ "target": id, "delivery": delivery }),
+            );
             let told = api.call(&ops::NOTIFICATION_REDELIVER, vars).await?;
             let told = told.notification_redeliver;
             let note = format!("sends {delivery} to {} again", told.id);
@@ -51,7 +55,10 @@ async fn show(context: &Context, id: &str) -> anyhow::Result<()> {
         ("space", found.space.clone()),
         ("listens at", found.url.clone()),
         ("told of", told_of(&found)),
-        ("enabled", if found.enabled { "yes" } else { "no" }.to_owned()),
+        (
+            "enabled",
+            if found.enabled { "yes" } else { "no" }.to_owned(),
+        ),
         ("changed", text::date(found.updated_at)),
     ];
     context.printer.details(&found, &lines)?;

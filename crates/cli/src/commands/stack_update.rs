@@ -36,17 +36,25 @@ fn changed(mut all: Map<String, Value>, args: StackUpdateArgs) -> anyhow::Result
             json!({ "terraform": { "version": version, "workflowTool": vendor["workflowTool"] } })
         }
         "StackConfigVendorOpenTofu" => json!({ "openTofu": { "version": version } }),
-        other => bail!("stack `{}` has a tool that this program does not know: {other}", args.id),
+        other => bail!(
+            "stack `{}` has a tool that this program does not know: {other}",
+            args.id
+        ),
     };
     let pool = all.remove("workerPool").unwrap_or_default();
     let pool = args.pool.map_or_else(|| pool["id"].clone(), Value::from);
     if pool.is_null() {
-        bail!("stack `{}` has no worker pool that you see: name one with --pool", args.id);
+        bail!(
+            "stack `{}` has no worker pool that you see: name one with --pool",
+            args.id
+        );
     }
-    let bare = |text: Option<String>| text.map(|text| match text.is_empty() {
-        true => Value::Null,
-        false => Value::from(text),
-    });
+    let bare = |text: Option<String>| {
+        text.map(|text| match text.is_empty() {
+            true => Value::Null,
+            false => Value::from(text),
+        })
+    };
     if args.repository.is_some() {
         // It is that of the old URL.
         all.remove("namespace");
@@ -83,7 +91,9 @@ pub async fn state(context: &Context, command: StateCommand) -> anyhow::Result<E
             let place = Url::parse(place.state_download_url.url.expose());
             let place = place.context("the server named no URL for the state")?;
             let query = place.query_pairs();
-            let query: Vec<_> = query.map(|(name, value)| (name, value.into_owned())).collect();
+            let query: Vec<_> = query
+                .map(|(name, value)| (name, value.into_owned()))
+                .collect();
             let query: Vec<_> = query.iter().map(|(n, v)| (&**n, v.clone())).collect();
             let at = place.path().find("/api/states/").unwrap_or_default();
             let path = place.path()[at..].trim_start_matches('/');
@@ -103,7 +113,10 @@ pub async fn state(context: &Context, command: StateCommand) -> anyhow::Result<E
             if context.printer.json() {
                 context.printer.json_line(&made)?;
             } else {
-                let note = format!("version {} of {id} is what version {version} was", made.version);
+                let note = format!(
+                    "version {} of {id} is what version {version} was",
+                    made.version
+                );
                 context.printer.note(&note);
             }
         }

@@ -26,7 +26,8 @@ const PAGE: usize = 100;
 pub async fn run(context: &Context, command: IntegrationCommand) -> anyhow::Result<Exit> {
     match command {
         IntegrationCommand::List => {
-            let all = context.api()?.call(&ops::VCS_INTEGRATIONS, json!({}));
+            let api = context.api()?;
+            let all = api.call(&ops::VCS_INTEGRATIONS, json!({}));
             context.printer.rows(&all.await?.vcs_integrations)?;
         }
         IntegrationCommand::Show(args) => show(context, &args.id).await?,
@@ -44,7 +45,8 @@ pub async fn run(context: &Context, command: IntegrationCommand) -> anyhow::Resu
             list(context, (&ops::VCS_REPOSITORIES, of), vars, args.limit).await?;
         }
         IntegrationCommand::Branches(args) => {
-            let vars = json!({ "id": args.id, "repository": args.repository, "search": args.search });
+            let vars =
+                json!({ "id": args.id, "repository": args.repository, "search": args.search });
             let of = |data: crate::model::VcsBranches| data.vcs_integration;
             list(context, (&ops::VCS_BRANCHES, of), vars, args.limit).await?;
         }
@@ -65,7 +67,9 @@ async fn show(context: &Context, id: &str) -> anyhow::Result<()> {
         let outcome = push.outcome.as_deref().unwrap_or("waits");
         format!("{}: {outcome}", push.branch)
     });
-    let polls = found.poll_seconds.map(|seconds| format!("every {seconds} s"));
+    let polls = found
+        .poll_seconds
+        .map(|seconds| format!("every {seconds} s"));
     let token = if found.has_token { "yes" } else { "none" };
     let lines = [
         ("id", found.id.clone()),

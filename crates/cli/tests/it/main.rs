@@ -7,6 +7,7 @@
 mod ca;
 mod fake;
 mod follow;
+mod hosts;
 mod login;
 mod manage;
 mod metadata;

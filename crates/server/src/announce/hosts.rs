@@ -200,7 +200,12 @@ mod tests {
         for (host, url, path, words) in rows {
             let record = record(RunType::Tracked, url).await;
             for (state, word) in states.into_iter().zip(words) {
-                let all = messages((host, "https://host"), "https://gantry.example", &record, state);
+                let all = messages(
+                    (host, "https://host"),
+                    "https://gantry.example",
+                    &record,
+                    state,
+                );
                 let [(found, body)] = &all[..] else {
                     panic!("{host:?} {state}: {all:?}")
                 };
@@ -210,7 +215,12 @@ mod tests {
                 assert!(text.contains(&link), "{host:?}: {text}");
             }
             // A place that waits in a queue of ours is no news for reviewers.
-            let quiet = messages((host, "https://host"), "https://gantry.example", &record, RunState::Ready);
+            let quiet = messages(
+                (host, "https://host"),
+                "https://gantry.example",
+                &record,
+                RunState::Ready,
+            );
             assert_eq!(quiet, []);
         }
     }
@@ -218,7 +228,12 @@ mod tests {
     #[tokio::test]
     async fn a_preview_says_what_it_would_change_where_hosts_have_a_place_for_it() {
         let github = record(RunType::Proposed, "https://github.com/acme/net.git").await;
-        let all = messages((CodeHost::Github, "https://host"), "https://g", &github, RunState::Finished);
+        let all = messages(
+            (CodeHost::Github, "https://host"),
+            "https://g",
+            &github,
+            RunState::Finished,
+        );
         assert_eq!(all.len(), 2, "{all:?}");
         assert_eq!(all[1].0, format!("/repos/acme/net/commits/{SHA}/comments"));
         let text = all[1].1["body"].as_str().unwrap();
@@ -228,7 +243,12 @@ mod tests {
         );
 
         let gitlab = record(RunType::Proposed, "https://gitlab.example/acme/net.git").await;
-        let all = messages((CodeHost::Gitlab, "https://host"), "https://g", &gitlab, RunState::Finished);
+        let all = messages(
+            (CodeHost::Gitlab, "https://host"),
+            "https://g",
+            &gitlab,
+            RunState::Finished,
+        );
         let path = format!("/projects/acme%2Fnet/repository/commits/{SHA}/comments");
         assert_eq!(all[1].0, path);
         assert!(all[1].1["note"].as_str().unwrap().contains("+2 ~1 -0"));
@@ -236,7 +256,12 @@ mod tests {
         for host in [CodeHost::BitbucketDatacenter, CodeHost::AzureDevops] {
             let url = "https://dev.azure.com/org/proj/_git/net";
             let record = record(RunType::Proposed, url).await;
-            let all = messages((host, "https://host"), "https://g", &record, RunState::Finished);
+            let all = messages(
+                (host, "https://host"),
+                "https://g",
+                &record,
+                RunState::Finished,
+            );
             assert_eq!(all.len(), 1, "{host:?}: {all:?}");
             assert!(
                 all[0].1["description"]
@@ -249,10 +274,20 @@ mod tests {
         // Nobody asked for it at the code host.
         let task = record(RunType::Task, "https://github.com/acme/net.git").await;
         assert_eq!(
-            messages((CodeHost::Github, "https://host"), "https://g", &task, RunState::Finished),
+            messages(
+                (CodeHost::Github, "https://host"),
+                "https://g",
+                &task,
+                RunState::Finished
+            ),
             []
         );
-        let plain = messages((CodeHost::Git, "https://host"), "https://g", &github, RunState::Failed);
+        let plain = messages(
+            (CodeHost::Git, "https://host"),
+            "https://g",
+            &github,
+            RunState::Failed,
+        );
         assert_eq!(plain, []);
     }
 }

@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn a_name_stays_one_piece() {
         assert_eq!(piece("a b/../c?d=e#f&g"), "a%20b%2F..%2Fc%3Fd%3De%23f%26g");
-        assert_eq!(whole(".spacelift/config.yml"), "%2Espacelift%2Fconfig%2Eyml");
+        assert_eq!(
+            whole(".spacelift/config.yml"),
+            "%2Espacelift%2Fconfig%2Eyml"
+        );
         assert_eq!(path("a b/c.d"), "a%20b/c.d");
     }
 }

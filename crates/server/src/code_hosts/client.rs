@@ -86,7 +86,9 @@ impl Client {
         headers.insert(USER_AGENT, agent.parse().expect("invariant: a plain text"));
         for (name, value) in vendor.headers() {
             let name = name.to_ascii_lowercase();
-            if let (Ok(name), Ok(value)) = (name.parse::<reqwest::header::HeaderName>(), value.parse()) {
+            if let (Ok(name), Ok(value)) =
+                (name.parse::<reqwest::header::HeaderName>(), value.parse())
+            {
                 headers.insert(name, value);
             }
         }

@@ -102,7 +102,9 @@ impl Door {
     pub(super) fn host(&self) -> String {
         match self {
             Self::Direct { base, .. } => {
-                let host = base.split_once("://").map_or(base.as_str(), |(_, rest)| rest);
+                let host = base
+                    .split_once("://")
+                    .map_or(base.as_str(), |(_, rest)| rest);
                 let host = host.split('/').next().unwrap_or_default();
                 format!("`{host}`")
             }
@@ -233,7 +235,9 @@ fn behind_agent(location: &str) -> Option<String> {
         return Some(location.to_owned()).filter(|path| !path.starts_with("//"));
     }
     let url = Url::parse(location).ok()?;
-    let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+    let query = url
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
     let is_http = matches!(url.scheme(), "https" | "http");
     is_http.then(|| format!("{}{query}", url.path()))
 }
@@ -263,8 +267,14 @@ mod tests {
     #[test]
     fn agents_are_asked_for_paths_alone() {
         for (to, expected) in [
-            ("/_codeload/a/b/legacy.tar.gz/c?token=t", Some("/_codeload/a/b/legacy.tar.gz/c?token=t")),
-            ("https://codeload.ghe.example/a/b/legacy.tar.gz/c?token=t", Some("/a/b/legacy.tar.gz/c?token=t")),
+            (
+                "/_codeload/a/b/legacy.tar.gz/c?token=t",
+                Some("/_codeload/a/b/legacy.tar.gz/c?token=t"),
+            ),
+            (
+                "https://codeload.ghe.example/a/b/legacy.tar.gz/c?token=t",
+                Some("/a/b/legacy.tar.gz/c?token=t"),
+            ),
             ("//evil.example/x", None),
             ("ftp://ghe.example/x", None),
             ("x", None),
@@ -276,17 +286,49 @@ mod tests {
     #[test]
     fn archives_come_from_the_host_alone() {
         for (base, to, expected) in [
-            ("https://api.github.com", "https://codeload.github.com/a/b/legacy.tar.gz/c?token=x", true),
-            ("https://ghe.example/api/v3", "https://ghe.example/_codeload/a/b", true),
-            ("https://ghe.example/api/v3", "https://codeload.ghe.example/a/b", true),
-            ("https://ghe.example/api/v3", "https://codeload.ghe.example.evil/a/b", false),
-            ("https://ghe.example/api/v3", "https://evil.example/a", false),
+            (
+                "https://api.github.com",
+                "https://codeload.github.com/a/b/legacy.tar.gz/c?token=x",
+                true,
+            ),
+            (
+                "https://ghe.example/api/v3",
+                "https://ghe.example/_codeload/a/b",
+                true,
+            ),
+            (
+                "https://ghe.example/api/v3",
+                "https://codeload.ghe.example/a/b",
+                true,
+            ),
+            (
+                "https://ghe.example/api/v3",
+                "https://codeload.ghe.example.evil/a/b",
+                false,
+            ),
+            (
+                "https://ghe.example/api/v3",
+                "https://evil.example/a",
+                false,
+            ),
             ("https://ghe.example/api/v3", "http://ghe.example/a", false),
-            ("https://ghe.example/api/v3", "https://ghe.example:8443/a", false),
-            ("https://ghe.example/api/v3", "https://x@ghe.example/a", false),
+            (
+                "https://ghe.example/api/v3",
+                "https://ghe.example:8443/a",
+                false,
+            ),
+            (
+                "https://ghe.example/api/v3",
+                "https://x@ghe.example/a",
+                false,
+            ),
         ] {
             let parsed = |text: &str| Url::parse(text).unwrap();
-            assert_eq!(serves_archives(&parsed(base), &parsed(to)), expected, "{to}");
+            assert_eq!(
+                serves_archives(&parsed(base), &parsed(to)),
+                expected,
+                "{to}"
+            );
         }
     }
 }

@@ -278,7 +278,12 @@ fn said(body: &[u8]) -> String {
     let Ok(said) = serde_json::from_slice::<Value>(body) else {
         return String::new();
     };
-    let places = ["/message", "/error_description", "/error", "/errors/0/message"];
+    let places = [
+        "/message",
+        "/error_description",
+        "/error",
+        "/errors/0/message",
+    ];
     let found = places.iter().find_map(|place| match said.pointer(place)? {
         Value::String(text) => Some(text.clone()),
         other @ (Value::Object(_) | Value::Array(_)) => Some(other.to_string()),
@@ -327,7 +332,11 @@ mod tests {
             ("ratelimit-reset", "900", Some(0)),
             ("x-other", "1", None),
         ] {
-            assert_eq!(asked_to_wait(&headers(name, value), 1000), expected, "{name} {value}");
+            assert_eq!(
+                asked_to_wait(&headers(name, value), 1000),
+                expected,
+                "{name} {value}"
+            );
         }
     }
 }

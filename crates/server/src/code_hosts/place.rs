@@ -146,7 +146,11 @@ mod tests {
         ];
         for (host, url, api, expected) in rows {
             let found = Place::of(host, url, api);
-            assert_eq!(found.map(|place| place.name()).as_deref(), Some(expected), "{url}");
+            assert_eq!(
+                found.map(|place| place.name()).as_deref(),
+                Some(expected),
+                "{url}"
+            );
         }
         for (host, url) in [
             (Github, "https://github.com/acme"),

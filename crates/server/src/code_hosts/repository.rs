@@ -11,8 +11,8 @@ use super::{Client, HostError, Place, Through};
 use crate::app::App;
 use crate::error::chain;
 use crate::logins::{self, LoginError};
-use crate::store::integrations::{self, Integration};
 use crate::store::StoreError;
+use crate::store::integrations::{self, Integration};
 use crate::vcs_probe::{Details, Found, ProbeError, SourceUrl, check_branch};
 
 /// The waits before a file is asked for again that a host could not give.
@@ -162,7 +162,10 @@ impl<'a> Repository<'a> {
             let Some(wait) = wait else {
                 return Err(error);
             };
-            tracing::warn!(error = chain(&error), "a file of a repository is asked for again");
+            tracing::warn!(
+                error = chain(&error),
+                "a file of a repository is asked for again"
+            );
             tokio::time::sleep(wait).await;
         }
     }
@@ -183,7 +186,11 @@ impl<'a> Repository<'a> {
         check_branch(branch)?;
         match self.api_first().await? {
             Some((client, place)) => Ok(client.is_on_branch(&place, branch, hash).await?),
-            None => Ok(self.app.sources.is_on_branch(&self.git, branch, hash).await?),
+            None => Ok(self
+                .app
+                .sources
+                .is_on_branch(&self.git, branch, hash)
+                .await?),
         }
     }
 

@@ -34,7 +34,11 @@ pub(super) struct Wish<'a> {
 
 impl Wish<'_> {
     /// Makes the run, and says so in words.
-    pub(super) async fn start(self, app: &App, repository: &Repository<'_>) -> Result<String, ActError> {
+    pub(super) async fn start(
+        self,
+        app: &App,
+        repository: &Repository<'_>,
+    ) -> Result<String, ActError> {
         let new = match self.new_run(app, repository).await {
             Ok(new) => new,
             // Trying again would not mend the file, or give the stack a pool.
@@ -54,7 +58,11 @@ impl Wish<'_> {
         self.add(app, new).await
     }
 
-    async fn new_run(&self, app: &App, repository: &Repository<'_>) -> Result<NewRun, OperationError> {
+    async fn new_run(
+        &self,
+        app: &App,
+        repository: &Repository<'_>,
+    ) -> Result<NewRun, OperationError> {
         let stack = self.stack;
         check_open(stack)?;
         let missing = || OperationError::NoPool {

@@ -299,7 +299,8 @@ fn check_prefix(prefix: &str) -> Result<(), OperationError> {
 
 fn check_api_url(url: &str) -> Result<(), OperationError> {
     if let Some((name, path)) = VcsPoolName::in_endpoint(url) {
-        let plain = |part: &str| !matches!(part, "." | "..") && !part.contains(['%', '?', '#', '\\']);
+        let plain =
+            |part: &str| !matches!(part, "." | "..") && !part.contains(['%', '?', '#', '\\']);
         let canonical = url.starts_with(&format!("private://{name}"));
         if canonical && path.trim_end_matches('/').split('/').all(plain) {
             return Ok(());

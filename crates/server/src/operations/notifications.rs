@@ -8,8 +8,8 @@ use ulid::Ulid;
 
 use super::manage::check_name;
 use super::{Look, Manage, OperationError, door};
-use crate::outgoing::check_url;
 use crate::clock::UnixMillis;
+use crate::outgoing::check_url;
 use crate::store::outbox::{self, Delivery, Target, secret_purpose};
 use crate::store::{Conn, StoreError, Tx};
 

@@ -51,7 +51,9 @@ impl Sources {
         if said.len() >= MAX_KEPT {
             return Ok(None);
         }
-        let names = said.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        let names = said
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty());
         let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         Ok(Some(names.map(text).collect()))
     }

@@ -156,7 +156,12 @@ pub(super) struct Repository<'a> {
 }
 
 impl Repository<'_> {
-    pub(super) async fn fetch(&self, url: &SourceUrl, how: &[&str], what: &str) -> Result<Vec<u8>, String> {
+    pub(super) async fn fetch(
+        &self,
+        url: &SourceUrl,
+        how: &[&str],
+        what: &str,
+    ) -> Result<Vec<u8>, String> {
         let mut words = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
         words.push("--no-recurse-submodules");
         words.extend(how);
@@ -165,7 +170,11 @@ impl Repository<'_> {
     }
 
     /// What git says on standard output, or why it gave up.
-    pub(super) async fn git(&self, url: Option<&SourceUrl>, words: &[&str]) -> Result<Vec<u8>, String> {
+    pub(super) async fn git(
+        &self,
+        url: Option<&SourceUrl>,
+        words: &[&str],
+    ) -> Result<Vec<u8>, String> {
         let place = (self.directory.path(), DISK_LIMIT);
         let answered = self.sources.answered(place, url, TIME_LIMIT, words);
         answered.await

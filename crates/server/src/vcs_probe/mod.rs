@@ -251,7 +251,9 @@ fn last_line(stderr: &[u8]) -> String {
         .rev()
         .find(|line| !line.trim().is_empty())
         .unwrap_or("no answer");
-    let remote = text.lines().filter_map(|line| line.strip_prefix("remote: "));
+    let remote = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("remote: "));
     let said: Vec<&str> = remote.map(str::trim).filter(|l| !l.is_empty()).collect();
     let whole = match said.is_empty() {
         true => line.trim().to_owned(),

@@ -72,7 +72,7 @@ async fn take(State(other): State<Other>, uri: Uri, headers: HeaderMap, body: By
     StatusCode::CREATED
 }
 
-async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(found) = look().await {
@@ -189,8 +189,8 @@ async fn inner_addresses_are_not_spoken_to() {
     assert_eq!(gone["notificationTarget"], json!(null));
 }
 
-/// A run of a stack whose code is at GitHub, made without asking GitHub for it.
-async fn at_github(world: &World, head: &str) -> String {
+/// A run of a stack whose code is there, made without asking anybody for it.
+pub(crate) async fn run_at(world: &World, head: &str, url: &str) -> String {
     let store = &world.app().store;
     let id = RunId::from_ulid(store.new_id());
     let mut tx = store.begin().await.unwrap();
@@ -212,7 +212,7 @@ async fn at_github(world: &World, head: &str) -> String {
         settings: RunSettings {
             space: settings.space,
             labels: Vec::new(),
-            url: "https://github.com/acme/net.git".to_owned(),
+            url: url.to_owned(),
             repository: "acme/net".to_owned(),
             stack_branch: "main".to_owned(),
             project_root: String::new(),
@@ -245,7 +245,7 @@ async fn a_code_host_gets_the_status_of_its_commit() {
         "apiUrl": other.url, "token": "hunter2" });
     let text = "mutation($input:VcsIntegrationInput!){vcsIntegrationCreate(input: $input){integration{id}}}";
     world.admin.ok(text, json!({ "input": input })).await;
-    let run = at_github(&world, &head).await;
+    let run = run_at(&world, &head, "https://github.com/acme/net.git").await;
     world.plans_changes(&run).await;
     let seen = until(async || {
         let all = other.seen();

@@ -44,7 +44,10 @@ fn diff(place: &Place, base: Version<'_>, target: Version<'_>, (top, skip): (u64
 
 /// The part of a whole list that is wanted.
 fn cut<T>(window: Window, all: Vec<T>) -> Part<T> {
-    let (skip, size) = (usize::try_from(window.at).unwrap_or(usize::MAX), window.size as usize);
+    let (skip, size) = (
+        usize::try_from(window.at).unwrap_or(usize::MAX),
+        window.size as usize,
+    );
     let more = all.len() > skip.saturating_add(size);
     let next = more.then_some(window.at + u64::from(window.size));
     (all.into_iter().skip(skip).take(size).collect(), next)

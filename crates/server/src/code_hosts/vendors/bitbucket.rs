@@ -56,7 +56,9 @@ impl Vendor for Bitbucket {
 
     fn read_viewer(&self, headers: &HeaderMap, said: &Value) -> Option<String> {
         next(said)?;
-        let name = headers.get("x-ausername").and_then(|name| name.to_str().ok());
+        let name = headers
+            .get("x-ausername")
+            .and_then(|name| name.to_str().ok());
         Some(name.unwrap_or("anonymous").to_owned())
     }
 

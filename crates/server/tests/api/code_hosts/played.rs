@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use gantry_server::code_hosts::Client;
 use gantry_server::store::integrations;
 use serde_json::{Value, json};
@@ -22,7 +22,6 @@ pub(crate) const OLD: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 /// One request that came.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) method: Method,
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -86,7 +85,10 @@ impl Host {
 
     /// Answers a target always alike.
     pub(crate) fn says(&self, target: &str, said: Said) {
-        self.rows.lock().unwrap().push((target.to_owned(), said, false));
+        self.rows
+            .lock()
+            .unwrap()
+            .push((target.to_owned(), said, false));
     }
 
     /// Answers a target so once, before anything that it is to say always.
@@ -99,15 +101,10 @@ impl Host {
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
-
-    pub(crate) fn targets(&self) -> Vec<String> {
-        self.seen().into_iter().map(|seen| seen.target).collect()
-    }
 }
 
 async fn answer(
     State(host): State<Host>,
-    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -115,13 +112,15 @@ async fn answer(
     let target = uri.to_string();
     let body = String::from_utf8_lossy(&body).into_owned();
     host.seen.lock().unwrap().push(Seen {
-        method,
         target: target.clone(),
         headers,
         body,
     });
     let mut rows = host.rows.lock().unwrap();
-    let found = rows.iter().position(|(known, ..)| *known == target);
+    // Agents write some dots escaped, which means the same.
+    let plain = |text: &str| text.replace("%2E", ".");
+    let wanted = plain(&target);
+    let found = rows.iter().position(|(known, ..)| plain(known) == wanted);
     let said = match found {
         Some(at) if rows[at].2 => rows.remove(at).1,
         Some(at) => rows[at].1.clone(),

@@ -23,21 +23,53 @@ async fn refusals_name_the_host_and_what_to_do() {
     let (world, host) = github().await;
     let limited = said(403, "API rate limit exceeded").header("x-ratelimit-remaining", "0");
     let rows = [
-        (said(401, "Bad credentials"), "does not accept the token of VCS integration `host` (401: Bad credentials)"),
-        (said(403, "Resource not accessible"), "does not let the token of VCS integration `host` get current user (403"),
-        (said(404, "Not Found"), "or `apiUrl` is wrong (404: Not Found)"),
-        (limited.header("retry-after", "90"), "takes no more requests for now (403): it asks to wait 90 s"),
-        (said(429, "slow").header("retry-after", "3600"), "takes no more requests for now (429): it asks to wait 3600 s"),
-        (said(418, "teapot"), "could not get current user: status 418: teapot"),
-        (Said::bytes("<html>Sign in</html>"), "is `apiUrl` the host's API?"),
-        (Said::bytes("").status(302).header("location", "https://evil.example/"), "sends `get current user` on to another host"),
-        (Said::json(&json!({ "login": "x".repeat(17 << 20) })), "with more than 16777216 bytes"),
+        (
+            said(401, "Bad credentials"),
+            "does not accept the token of VCS integration `host` (401: Bad credentials)",
+        ),
+        (
+            said(403, "Resource not accessible"),
+            "does not let the token of VCS integration `host` get current user (403",
+        ),
+        (
+            said(404, "Not Found"),
+            "or `apiUrl` is wrong (404: Not Found)",
+        ),
+        (
+            limited.header("retry-after", "90"),
+            "takes no more requests for now (403): it asks to wait 90 s",
+        ),
+        (
+            said(429, "slow").header("retry-after", "3600"),
+            "takes no more requests for now (429): it asks to wait 3600 s",
+        ),
+        (
+            said(418, "teapot"),
+            "could not get current user: status 418: teapot",
+        ),
+        (
+            Said::bytes("<html>Sign in</html>"),
+            "is `apiUrl` the host's API?",
+        ),
+        (
+            Said::bytes("")
+                .status(302)
+                .header("location", "https://evil.example/"),
+            "sends `get current user` on to another host",
+        ),
+        (
+            Said::json(&json!({ "login": "x".repeat(17 << 20) })),
+            "with more than 16777216 bytes",
+        ),
     ];
     for (answer, words) in rows {
         let before = host.seen().len();
         host.says_once("/user", answer);
         let text = world.admin.refused(VIEWER, json!({})).await;
-        assert!(text.contains(words) && text.contains("127.0.0.1"), "{words}: {text}");
+        assert!(
+            text.contains(words) && text.contains("127.0.0.1"),
+            "{words}: {text}"
+        );
         assert!(!text.contains("hunter2"), "{text}");
         assert_eq!(host.seen().len(), before + 1, "{words}: asked once");
     }
@@ -66,9 +98,15 @@ async fn a_file_of_a_hidden_repository_is_not_taken_for_missing() {
     let (world, _host) = github().await;
     let client = client(&world).await;
     let place = client.named("acme/net").unwrap();
-    let error = client.file(&place, NEW, ".spacelift/config.yml").await.unwrap_err();
+    let error = client
+        .file(&place, NEW, ".spacelift/config.yml")
+        .await
+        .unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("`acme/net`") && text.contains("404"), "{text}");
+    assert!(
+        text.contains("`acme/net`") && text.contains("404"),
+        "{text}"
+    );
     assert!(client.head(&place, "main").await.is_err());
 }
 
@@ -79,10 +117,16 @@ async fn a_comparison_that_is_cut_off_is_no_comparison() {
     let place = client.named("acme/net").unwrap();
     let (old, many) = ("b".repeat(40), vec![json!({ "filename": "a" }); 300]);
     let target = format!("/repos/acme/net/compare/{old}...{NEW}?per_page=1&page=1");
-    host.says_once(&target, Said::json(&json!({ "status": "ahead", "files": many })));
+    host.says_once(
+        &target,
+        Said::json(&json!({ "status": "ahead", "files": many })),
+    );
     assert_eq!(client.changed(&place, &old, NEW).await.unwrap(), None);
     let long = "x".repeat(17 << 20);
-    host.says_once(&target, Said::json(&json!({ "status": "ahead", "files": [], "x": long })));
+    host.says_once(
+        &target,
+        Said::json(&json!({ "status": "ahead", "files": [], "x": long })),
+    );
     assert_eq!(client.changed(&place, &old, NEW).await.unwrap(), None);
 }
 
@@ -91,7 +135,10 @@ async fn an_archive_goes_through_the_server_as_it_comes() {
     let (world, host) = github().await;
     let large = vec![7_u8; 40 << 20];
     let at = format!("/repos/acme/net/tarball/{NEW}");
-    host.says(&at, Said::bytes(large.clone()).header("content-type", "application/x-gzip"));
+    host.says(
+        &at,
+        Said::bytes(large.clone()).header("content-type", "application/x-gzip"),
+    );
     let branch = json!({ "name": "main", "commit": { "sha": NEW } });
     host.says("/repos/acme/net/branches/main", Said::json(&branch));
     let path = |commit: &str| format!("/api/vcs/host/archive?repository=acme/net&commit={commit}");
@@ -99,10 +146,15 @@ async fn an_archive_goes_through_the_server_as_it_comes() {
     assert_eq!((status, body.len()), (200, large.len()));
     let (status, body) = world.admin.get(&path(&"d".repeat(40))).await;
     let text = String::from_utf8(body).unwrap();
-    assert!(status == 502 && text.contains("could not get archive of `acme/net`"), "{status} {text}");
+    assert!(
+        status == 502 && text.contains("could not get archive of `acme/net`"),
+        "{status} {text}"
+    );
     assert_eq!(world.writer.get(&path("main")).await.0, 403);
     assert_eq!(world.nobody().get(&path("main")).await.0, 401);
-    let elsewhere = Said::bytes("").status(302).header("location", "https://evil.example/x");
+    let elsewhere = Said::bytes("")
+        .status(302)
+        .header("location", "https://evil.example/x");
     host.says_once(&at, elsewhere);
     let (status, body) = world.admin.get(&path(NEW)).await;
     assert!(status == 502 && String::from_utf8(body).unwrap().contains("another host"));
@@ -118,6 +170,9 @@ async fn who_has_no_api_is_told_so() {
     }
     let refused = world.admin.refused(VIEWER, json!({})).await;
     assert!(refused.contains("`host` has no `apiUrl`"), "{refused}");
-    let refused = world.admin.refused("{vcsIntegration(id: \"plain\"){viewer}}", json!({})).await;
+    let refused = world
+        .admin
+        .refused("{vcsIntegration(id: \"plain\"){viewer}}", json!({}))
+        .await;
     assert!(refused.contains("only speaks git"), "{refused}");
 }
