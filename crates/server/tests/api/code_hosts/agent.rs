@@ -70,7 +70,7 @@ pub(crate) fn start(
     let audit = Audit::new(pool.to_string(), false, sink, Arc::clone(&tally));
     let second = Duration::from_secs(1);
     let forwarder = Forwarder::new(Setup {
-        base: Base::parse(base).unwrap(),
+        base: Base::new(base.parse().unwrap()).unwrap(),
         options: ClientOptions::new("agent-of-a-test"),
         credential: credential.map(|text| Credential::fixed(&Secret::new(text)).unwrap()),
         limits: Limits {

@@ -103,6 +103,13 @@ impl Host {
     }
 }
 
+/// A target without the choices that are left to who writes it: agents write it anew.
+fn plain(target: &str) -> (String, Vec<(String, String)>) {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    (path.replace("%2E", "."), pairs.into_owned().collect())
+}
+
 async fn answer(
     State(host): State<Host>,
     uri: Uri,
@@ -117,8 +124,6 @@ async fn answer(
         body,
     });
     let mut rows = host.rows.lock().unwrap();
-    // Agents write some dots escaped, which means the same.
-    let plain = |text: &str| text.replace("%2E", ".");
     let wanted = plain(&target);
     let found = rows.iter().position(|(known, ..)| plain(known) == wanted);
     let said = match found {
