@@ -154,7 +154,12 @@ fn check() -> clap::Command {
         .about(
             "Explain what becomes of a request: exit code 0 if it is admitted, 1 if it is refused",
         )
-        .arg(Arg::new("method").required(true).value_name("METHOD"))
+        .arg(
+            Arg::new("method")
+                .required(true)
+                .value_name("METHOD")
+                .help("GET, POST, PUT, PATCH, DELETE or OPTIONS"),
+        )
         .arg(
             Arg::new("path")
                 .required(true)

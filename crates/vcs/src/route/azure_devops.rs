@@ -40,13 +40,13 @@ pub(super) const ROWS: &[Row] = &[
     get("Get Item", repository!(/ "items")),
     post(
         "Create Commit Status",
-        repository!(/ "commits" / Commit / "statuses"),
+        repository!(/ "commits" / Hash / "statuses"),
     ),
-    get("Get Commit", repository!(/ "commits" / Commit)),
+    get("Get Commit", repository!(/ "commits" / Hash)),
     get("List Commits", repository!(/ "commits")),
     get(
         "List Changes of a Commit",
-        repository!(/ "commits" / Commit / "changes"),
+        repository!(/ "commits" / Hash / "changes"),
     ),
     get("List Refs", repository!(/ "refs")),
     get("Get Repository", repository!()),

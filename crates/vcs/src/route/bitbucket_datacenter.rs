@@ -43,11 +43,11 @@ pub(super) const ROWS: &[Row] = &[
     get("Get Commit", repository!(/ "commits" / Ref)),
     post(
         "Set Commit Status",
-        repository!(/ "commits" / Commit / "builds"),
+        repository!(/ "commits" / Hash / "builds"),
     ),
     get(
         "List PRs by Commit",
-        repository!(/ "commits" / Commit / "pull-requests"),
+        repository!(/ "commits" / Hash / "pull-requests"),
     ),
     get(
         "Get PR Diff",

@@ -167,6 +167,7 @@ fn one(part: Part, segments: &[String]) -> Option<Taken<'_>> {
         Part::Text => part::is_text(segment),
         Part::Number => part::is_number(segment),
         Part::Commit => part::is_commit(segment),
+        Part::Hash => part::is_hash(segment),
         Part::Ref => part::is_ref(segment),
         Part::Range => part::is_range(segment),
         Part::Name => part::is_name(segment),

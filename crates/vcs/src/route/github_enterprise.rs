@@ -24,7 +24,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     post(
         "Create Commit Status",
-        at!(/ ["api" "v3"] / "repos" / Name / Name / "statuses" / Commit),
+        at!(/ ["api" "v3"] / "repos" / Name / Name / "statuses" / Hash),
     ),
     post(
         "Create Check Run",

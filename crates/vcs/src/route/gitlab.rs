@@ -47,7 +47,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     post(
         "Set Commit Status",
-        at!(/ "api" / "v4" / "projects" / Path / "statuses" / Commit),
+        at!(/ "api" / "v4" / "projects" / Path / "statuses" / Hash),
     ),
     post(
         "Make Commit Comment",

@@ -18,6 +18,8 @@ pub(crate) enum Part {
     Number,
     /// A whole commit id.
     Commit,
+    /// A commit id, whole or cut short.
+    Hash,
     /// A branch, tag or commit; slashes in it are escaped.
     Ref,
     /// A branch, tag or commit over one or more segments.
@@ -50,6 +52,7 @@ impl fmt::Display for Part {
             Self::Text => "/{x}",
             Self::Number => "/{n}",
             Self::Commit => "/{sha}",
+            Self::Hash => "/{hash}",
             Self::Ref => "/{ref}",
             Self::RefTail => "/{ref…}",
             Self::Range => "/{ref}...{ref}",
@@ -113,6 +116,11 @@ pub(super) fn is_commit(segment: &str) -> bool {
         && segment
             .bytes()
             .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What can be the beginning of a commit id, or all of it.
+pub(super) fn is_hash(segment: &str) -> bool {
+    (6..=64).contains(&segment.len()) && segment.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The rules of `git check-ref-format` for one-level names, and no leading dash.

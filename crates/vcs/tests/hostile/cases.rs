@@ -98,6 +98,7 @@ cases! { GITHUB, "team/app":
     GET "/repos/team/app/compare/abc...123" "Compare Trees", ours;
     GET "/api/v3/repos/team/app/compare/release%2F1.0...feature%2Fone?per_page=100" "Compare Trees", ours;
     POST "/api/v3/repos/team/app/statuses/565958b65e14a5e06c1c467a66b446f2afcf87ef" "Create Commit Status", ours;
+    POST "/repos/team/app/statuses/abc123" "Create Commit Status", ours;
     POST "/repos/team/app/check-runs" "Create Check Run", ours;
     POST "/repos/team/app/deployments" "Create Deployment", ours;
     POST "/api/v3/repos/team/app/deployments/123456/statuses" "Create Deployment Status", ours;
