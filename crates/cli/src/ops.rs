@@ -402,6 +402,21 @@ operations! {
            stack(id: $stack) { run(id: $run) { document { json phase attestation } } }
          }";
 
+    /// A plan of some addresses as it would be.
+    REPLAN_DOCUMENT: model::ApplyDocument = "run.replanDocument"
+        "query($stack: ID!, $run: ID!, $targets: [String!]!) {
+           stack(id: $stack) {
+             run(id: $run) { document: replanDocument(targets: $targets) { json phase attestation } }
+           }
+         }";
+    /// What a retry would make.
+    RETRY_DOCUMENT: model::ApplyDocument = "run.retryDocument"
+        "query($stack: ID!, $run: ID!, $by: String) {
+           stack(id: $stack) {
+             run(id: $run) { document: retryDocument(triggeredBy: $by) { json phase attestation } }
+           }
+         }";
+
     /// A page of a stack's runs, newest first.
     STACK_RUNS: model::StackRuns = "stack.runs"
         concat!("query($stack: ID!, $before: ID) {

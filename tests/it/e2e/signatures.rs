@@ -141,6 +141,26 @@ fn a_setting_that_changed_after_the_signature_is_named() {
 }
 
 #[test]
+fn a_replan_and_a_retry_are_signed_for_where_all_runs_have_to_be() {
+    let signed = Signed::start("all");
+    let stack = signed.stack("again", false);
+    let refused = stack.deploy();
+    refused.wait("FAILED");
+    let like = signed.sign(&["--run", refused.id()]);
+    let run = stack.try_start("retry", &like).expect("a run");
+    run.wait("UNCONFIRMED");
+
+    let replan = ["stack", "replan", "--id", "again", "--run", run.id()];
+    let address = ["--resources", "terraform_data.it"];
+    let rest = signed.sign(&address);
+    signed.world.cli().text(&[&replan[..], &rest].concat());
+    run.wait_log("PREPARING_REPLAN", "Signed for `plan` by key");
+    run.wait("UNCONFIRMED");
+    signed.confirm(&run, "again", &signed.sign(&[]));
+    assert_eq!(run.wait("FINISHED").times("APPLYING"), 1);
+}
+
+#[test]
 fn keys_that_can_not_be_used_stop_the_launcher_with_one_line() {
     let world = World::start();
     let file = |name: &str, text: &str| {

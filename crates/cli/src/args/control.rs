@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::sign::SignerArgs;
 use super::stack::run_metadata;
 
 /// A stack.
@@ -75,6 +76,8 @@ pub struct ReplanArgs {
     /// Follow the run to its end
     #[arg(long)]
     pub tail: bool,
+    #[command(flatten)]
+    pub signer: SignerArgs,
 }
 
 #[derive(Debug, Args)]

@@ -34,8 +34,8 @@ pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, 
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};
 pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
-    ConfigArgs, ConfirmArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
-    ResourcesCommand, ReviewArgs, StackCommand, StopArgs, TaskArgs, ToolArg,
+    ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
+    ResourcesCommand, ReviewArgs, SignedDecideArgs, StackCommand, StopArgs, TaskArgs, ToolArg,
 };
 
 pub use vcs_pool::{

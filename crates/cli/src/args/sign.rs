@@ -106,6 +106,12 @@ pub struct SignArgs {
     /// Sign for the confirm of this run's plan
     #[arg(long, value_name = "ID", group = "what")]
     pub run: Option<String>,
+    /// With --run: sign for its plan of only these addresses, separated by commas, instead
+    #[arg(long, value_name = "ADDRESS", requires = "run", value_delimiter = ',')]
+    pub replan: Vec<String>,
+    /// Sign for another run like this one, which ended without success
+    #[arg(long, value_name = "ID", group = "what", conflicts_with = "commit")]
+    pub retry: Option<String>,
     /// Task only: leave out the tool's init
     #[arg(long, requires = "task")]
     pub no_init: bool,

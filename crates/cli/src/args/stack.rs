@@ -38,7 +38,7 @@ pub enum StackCommand {
     /// Runs one command in the stack's environment
     Task(Box<TaskArgs>),
     /// Accepts a plan: the run goes on to apply it
-    Confirm(Box<ConfirmArgs>),
+    Confirm(Box<SignedDecideArgs>),
     /// Approves a run that waits for reviews
     Approve(ReviewArgs),
     /// Rejects a run that waits for reviews
@@ -46,7 +46,7 @@ pub enum StackCommand {
     /// Refuses a plan: the run ends
     Discard(DecideArgs),
     /// Starts a run like one that failed, was stopped, canceled or discarded
-    Retry(DecideArgs),
+    Retry(SignedDecideArgs),
     /// Deploys the commit that a preview looked at
     Promote(DecideArgs),
     /// Plans a run that waits for its decision again, limited to some addresses
@@ -282,7 +282,7 @@ pub struct DecideArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ConfirmArgs {
+pub struct SignedDecideArgs {
     #[command(flatten)]
     pub decide: DecideArgs,
     #[command(flatten)]

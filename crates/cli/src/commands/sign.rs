@@ -10,15 +10,25 @@ use crate::sign::{self, Wish};
 pub async fn run(context: &Context, args: SignArgs) -> anyhow::Result<Exit> {
     let api = context.api()?;
     let (stack, triggered_by) = (args.stack.as_str(), args.triggered_by.as_deref());
-    let wish = match (&args.run, &args.task) {
-        (Some(run), _) => Wish::Apply { stack, run },
-        (None, Some(command)) => Wish::Task {
+    let wish = match (&args.run, &args.task, &args.retry) {
+        (Some(run), ..) if args.replan.is_empty() => Wish::Apply { stack, run },
+        (Some(run), ..) => Wish::Replan {
+            stack,
+            run,
+            targets: &args.replan,
+        },
+        (None, _, Some(run)) => Wish::Retry {
+            stack,
+            run,
+            triggered_by,
+        },
+        (None, Some(command), None) => Wish::Task {
             stack,
             command,
             skip_init: args.no_init,
             triggered_by,
         },
-        (None, None) => Wish::Plan {
+        (None, None, None) => Wish::Plan {
             stack,
             run_type: match args.preview {
                 true => RunType::Proposed,

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::stack_runs::{follow, ran};
+use super::stack_runs::{entry, follow, ran};
 use crate::args::{
     DecideArgs, DeleteArgs, DriftArgs, LockArgs, ReplanArgs, RunOf, SetCommitArgs, StackIdArg,
 };
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::model::OnlyId;
 use crate::ops::{self, Op};
+use crate::sign::Wish;
 use crate::text;
 
 pub async fn promote(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
@@ -23,11 +24,20 @@ pub async fn promote(context: &Context, args: DecideArgs) -> anyhow::Result<Exit
 }
 
 pub async fn replan(context: &Context, args: ReplanArgs) -> anyhow::Result<Exit> {
+    let wish = Wish::Replan {
+        stack: &args.id,
+        run: &args.run,
+        targets: &args.resources,
+    };
+    let api = context.api()?;
+    let metadata = args.run_metadata.as_deref();
+    let entry = entry(context, &api, &wish, metadata, &args.signer).await?;
+    let run_metadata = entry.text().map(str::to_owned);
     let vars = json!({ "stack": args.id, "run": args.run, "targets": args.resources });
     let decide = DecideArgs {
         id: args.id,
         run: args.run,
-        run_metadata: args.run_metadata,
+        run_metadata,
         tail: args.tail,
     };
     let op = &ops::RUN_TARGETED_REPLAN;

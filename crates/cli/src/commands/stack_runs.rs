@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::args::{
-    ConfirmArgs, DecideArgs, DeployArgs, LogsArgs, PreviewArgs, ReviewArgs, SignerArgs, StopArgs,
-    TaskArgs,
+    DecideArgs, DeployArgs, LogsArgs, PreviewArgs, ReviewArgs, SignedDecideArgs, SignerArgs,
+    StopArgs, TaskArgs,
 };
 use crate::client::Api;
 use crate::context::Context;
@@ -107,12 +107,20 @@ async fn triggered(context: &Context, start: Start<'_>) -> anyhow::Result<Exit> 
     .await
 }
 
-pub async fn retry(context: &Context, args: DecideArgs) -> anyhow::Result<Exit> {
+pub async fn retry(context: &Context, args: SignedDecideArgs) -> anyhow::Result<Exit> {
+    let SignedDecideArgs {
+        decide: args,
+        signer,
+    } = args;
     let api = context.api()?;
+    let wish = Wish::Retry {
+        stack: &args.id,
+        run: &args.run,
+        triggered_by: None,
+    };
+    let entry = entry(context, &api, &wish, args.run_metadata.as_deref(), &signer).await?;
     let vars = json!({ "stack": args.id, "run": args.run });
-    let made = api
-        .call_with(&ops::RUN_RETRY, vars, args.run_metadata.as_deref())
-        .await?;
+    let made = api.call_with(&ops::RUN_RETRY, vars, entry.text()).await?;
     let at_decision = args.tail.then_some(AtDecision::Leave);
     started(context, &api, &args.id, made.run_retry, at_decision).await
 }
@@ -151,8 +159,8 @@ pub async fn task(context: &Context, args: TaskArgs) -> anyhow::Result<Exit> {
     started(context, &api, &args.id, made.task_create, at_decision).await
 }
 
-pub async fn confirm(context: &Context, args: ConfirmArgs) -> anyhow::Result<Exit> {
-    let ConfirmArgs { mut decide, signer } = args;
+pub async fn confirm(context: &Context, args: SignedDecideArgs) -> anyhow::Result<Exit> {
+    let SignedDecideArgs { mut decide, signer } = args;
     if sign::wanted(context, &signer) {
         let api = context.api()?;
         let wish = Wish::Apply {
@@ -249,20 +257,20 @@ async fn latest(api: &Api, stack: &str) -> anyhow::Result<String> {
 }
 
 /// What is kept with a run: a text, or a signature.
-struct Entry {
+pub(super) struct Entry {
     plain: Option<String>,
     signed: Option<SignedRun>,
 }
 
 impl Entry {
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         let signed = self.signed.as_ref().map(|signed| signed.entry.as_str());
         signed.or(self.plain.as_deref())
     }
 }
 
 /// Signs where somebody signs; a step of a run takes one entry.
-async fn entry(
+pub(super) async fn entry(
     context: &Context,
     api: &Api,
     wish: &Wish<'_>,

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::read;
 use crate::client::Api;
-use crate::model::Signable;
+use crate::model::{ApplyDocument, Signable};
 use crate::ops;
 
 /// What is to be signed.
@@ -38,12 +38,25 @@ pub enum Wish<'a> {
     },
     /// The apply of a run that waits for its confirm.
     Apply { stack: &'a str, run: &'a str },
+    /// Another plan of such a run, of some addresses only.
+    Replan {
+        stack: &'a str,
+        run: &'a str,
+        targets: &'a [String],
+    },
+    /// Another run like one that ended without success.
+    Retry {
+        stack: &'a str,
+        run: &'a str,
+        triggered_by: Option<&'a str>,
+    },
 }
 
 /// What a signature will be over.
 #[derive(Debug)]
 pub struct Subject {
     pub document: RunDocument,
+    stage: Stage,
     plan: Option<Attested>,
 }
 
@@ -58,9 +71,20 @@ struct Attested {
 impl Wish<'_> {
     pub fn stack(&self) -> &str {
         match self {
-            Self::Plan { stack, .. } | Self::Task { stack, .. } | Self::Apply { stack, .. } => {
-                stack
-            }
+            Self::Plan { stack, .. }
+            | Self::Task { stack, .. }
+            | Self::Apply { stack, .. }
+            | Self::Replan { stack, .. }
+            | Self::Retry { stack, .. } => stack,
+        }
+    }
+
+    /// Which part of the run it is about.
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Apply { .. } => Stage::Apply,
+            Self::Replan { .. } => Stage::Replan,
+            Self::Plan { .. } | Self::Task { .. } | Self::Retry { .. } => Stage::Start,
         }
     }
 }
@@ -87,9 +111,13 @@ impl Subject {
             (Wish::Apply { run, .. }, None) => {
                 bail!("run `{run}` has no attested plan to sign for")
             }
-            (Wish::Plan { .. } | Wish::Task { .. }, _) => None,
+            _ => None,
         };
-        let subject = Self { document, plan };
+        let subject = Self {
+            document,
+            stage: wish.stage(),
+            plan,
+        };
         subject.fits(wish)?;
         let phase = subject.phase();
         ensure!(
@@ -102,11 +130,7 @@ impl Subject {
 
     /// The phase that this is.
     pub fn phase(&self) -> SignedPhase {
-        let stage = match self.plan {
-            Some(_) => Stage::Apply,
-            None => Stage::Start,
-        };
-        SignedPhase::of(self.document.run_type, stage, self.document.autodeploy)
+        SignedPhase::of(self.document.run_type, self.stage, self.document.autodeploy)
     }
 
     /// What the signature states.
@@ -191,6 +215,15 @@ impl Subject {
                 )
             }
             Wish::Apply { .. } => Ok(()),
+            Wish::Replan { targets, .. } => {
+                let (found, asked) = (document.targets.join(", "), targets.join(", "));
+                same("the addresses", &found, &asked)
+            }
+            Wish::Retry { triggered_by, .. } => same(
+                "trigger",
+                &document.triggered_by,
+                triggered_by.unwrap_or(&document.triggered_by),
+            ),
         }
     }
 }
@@ -218,13 +251,34 @@ async fn signable(api: &Api, wish: &Wish<'_>) -> anyhow::Result<Signable> {
         }
         Wish::Apply { stack, run } => {
             let vars = json!({ "stack": stack, "run": run });
-            let found = api.call(&ops::APPLY_DOCUMENT, vars).await?.stack;
-            let found = found.and_then(|stack| stack.run);
-            let run =
-                found.with_context(|| format!("run `{run}` of stack `{stack}` is not found"))?;
-            Ok(run.document)
+            let found = api.call(&ops::APPLY_DOCUMENT, vars).await?;
+            of_run(found, stack, run)
+        }
+        Wish::Replan {
+            stack,
+            run,
+            targets,
+        } => {
+            let vars = json!({ "stack": stack, "run": run, "targets": targets });
+            let found = api.call(&ops::REPLAN_DOCUMENT, vars).await?;
+            of_run(found, stack, run)
+        }
+        Wish::Retry {
+            stack,
+            run,
+            triggered_by,
+        } => {
+            let vars = json!({ "stack": stack, "run": run, "by": triggered_by });
+            let found = api.call(&ops::RETRY_DOCUMENT, vars).await?;
+            of_run(found, stack, run)
         }
     }
+}
+
+fn of_run(found: ApplyDocument, stack: &str, run: &str) -> anyhow::Result<Signable> {
+    let found = found.stack.and_then(|stack| stack.run);
+    let run = found.with_context(|| format!("run `{run}` of stack `{stack}` is not found"))?;
+    Ok(run.document)
 }
 
 fn attested(

@@ -292,6 +292,31 @@ impl Run {
         Ok(operate(ctx)?.document_of_run(stack, &run).await?.into())
     }
 
+    /// The plan of only these addresses that would take the place of the one it waits with, for signing; of an
+    /// UNCONFIRMED run only.
+    async fn replan_document(
+        &self,
+        ctx: &Context<'_>,
+        targets: Vec<String>,
+    ) -> Result<RunDocument, Error> {
+        let (stack, run) = (self.stack().as_str(), self.key().to_string());
+        let operate = operate(ctx)?;
+        let signable = operate.document_of_replan(stack, &run, &targets).await;
+        Ok(signable?.into())
+    }
+
+    /// What `runRetry` would make, triggered by the caller or by who is named, for signing.
+    async fn retry_document(
+        &self,
+        ctx: &Context<'_>,
+        triggered_by: Option<String>,
+    ) -> Result<RunDocument, Error> {
+        let (stack, run) = (self.stack().as_str(), self.key().to_string());
+        let operate = operate(ctx)?;
+        let signable = operate.document_of_retry(stack, &run, triggered_by.as_deref());
+        Ok(signable.await?.into())
+    }
+
     /// Newest first.
     #[graphql(complexity = "10 * child_complexity")]
     async fn history(&self, ctx: &Context<'_>) -> Result<Vec<RunStateTransition>, Error> {

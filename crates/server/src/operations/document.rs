@@ -8,6 +8,7 @@ use gantry_protocol::payload::Stage;
 use super::{Operate, OperationError, TaskRequest, TriggerRequest, door};
 use crate::clock::UnixMillis;
 use crate::dispatch::Signable;
+use crate::store::runs::{NewRun, RunRecord};
 
 /// A run that does not exist yet.
 #[derive(Clone, Debug)]
@@ -25,10 +26,29 @@ impl Operate {
         wish: RunWish<'_>,
         triggered_by: Option<&str>,
     ) -> Result<Signable, OperationError> {
-        let mut new = match wish {
+        let new = match wish {
             RunWish::Plan(wish) => self.planning(wish).await?,
             RunWish::Task(wish) => self.performing(wish).await?,
         };
+        self.document_of_new(new, triggered_by).await
+    }
+
+    /// The document of the run that a retry of this one would make, triggered by `triggered_by` or the caller.
+    pub async fn document_of_retry(
+        &self,
+        stack: &str,
+        run: &str,
+        triggered_by: Option<&str>,
+    ) -> Result<Signable, OperationError> {
+        let new = self.again(stack, run, None).await?;
+        self.document_of_new(new, triggered_by).await
+    }
+
+    async fn document_of_new(
+        &self,
+        mut new: NewRun,
+        triggered_by: Option<&str>,
+    ) -> Result<Signable, OperationError> {
         if let Some(name) = triggered_by {
             new.triggered_by = Some(name.to_owned());
         }
@@ -43,15 +63,35 @@ impl Operate {
         stack: &str,
         run: &str,
     ) -> Result<Signable, OperationError> {
-        let mut conn = self.app.store.read().await?;
-        let (_, record) = door::run(&mut conn, &self.principal, stack, run).await?;
-        drop(conn);
-        let state = record.run.state;
-        if state != RunState::Unconfirmed {
-            let run = run.to_string();
-            return Err(OperationError::NothingToSign { run, state });
-        }
+        let record = self.undecided(stack, run).await?;
         let dispatcher = &self.app.control.dispatcher;
         Ok(dispatcher.signable(&record, Stage::Apply).await??)
+    }
+
+    /// The document of a plan of these addresses that would take the place of the one this run waits with.
+    pub async fn document_of_replan(
+        &self,
+        stack: &str,
+        run: &str,
+        targets: &[String],
+    ) -> Result<Signable, OperationError> {
+        super::replan::check(targets)?;
+        let mut record = self.undecided(stack, run).await?;
+        record.targets = targets.to_vec();
+        let dispatcher = &self.app.control.dispatcher;
+        Ok(dispatcher.signable(&record, Stage::Replan).await??)
+    }
+
+    /// A run that waits for its decision.
+    async fn undecided(&self, stack: &str, run: &str) -> Result<RunRecord, OperationError> {
+        let mut conn = self.app.store.read().await?;
+        let (_, record) = door::run(&mut conn, &self.principal, stack, run).await?;
+        match record.run.state {
+            RunState::Unconfirmed => Ok(record),
+            state => Err(OperationError::NothingToSign {
+                run: run.to_owned(),
+                state,
+            }),
+        }
     }
 }

@@ -40,7 +40,7 @@ impl Operate {
     }
 }
 
-fn check(targets: &[String]) -> Result<(), OperationError> {
+pub(super) fn check(targets: &[String]) -> Result<(), OperationError> {
     if targets.is_empty() || targets.len() > MAX_TARGETS {
         let count = targets.len().to_string();
         let rule = "expected 1 to 100 addresses";

@@ -5,7 +5,7 @@
 
 use super::{Operate, OperationError, door};
 use crate::domain::MetadataEntry;
-use crate::store::runs::RunRecord;
+use crate::store::runs::{NewRun, RunRecord};
 
 impl Operate {
     /// Makes a run like one that failed, was stopped, canceled, discarded or skipped.
@@ -15,6 +15,16 @@ impl Operate {
         run: &str,
         metadata: Option<&MetadataEntry>,
     ) -> Result<RunRecord, OperationError> {
+        self.create(self.again(stack, run, metadata).await?).await
+    }
+
+    /// The run that a retry would make now.
+    pub(super) async fn again(
+        &self,
+        stack: &str,
+        run: &str,
+        metadata: Option<&MetadataEntry>,
+    ) -> Result<NewRun, OperationError> {
         let stack = self.stack(stack).await?;
         let mut conn = self.app.store.read().await?;
         let (_, old) = door::run(&mut conn, &self.principal, stack.id.as_str(), run).await?;
@@ -31,6 +41,6 @@ impl Operate {
         let run = self.queued(&stack, old.run.run_type, old.run.task_init);
         let commit = self.described(&stack, old.commit).await;
         let new = self.new_run(&stack, run, old.title, commit, old.command, metadata)?;
-        self.create(self.settled(&stack, new, None).await?).await
+        self.settled(&stack, new, None).await
     }
 }
