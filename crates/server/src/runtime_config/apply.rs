@@ -8,7 +8,7 @@ use std::fmt;
 use gantry_protocol::payload::ToolKind;
 
 use super::BRANCHES_LABEL;
-use super::parse::{Settings, root};
+use super::settings::{Settings, root};
 use crate::domain::stack::Vendor;
 use crate::store::runs::RunSettings;
 

@@ -5,9 +5,11 @@
 
 mod apply;
 mod parse;
+mod settings;
 
 pub use apply::{Applied, Trust, apply};
-pub use parse::{FILE_LIMIT, RuntimeConfigError, Settings, parse_file, parse_given};
+pub use parse::{FILE_LIMIT, RuntimeConfigError, parse_file, parse_given};
+pub use settings::Settings;
 
 /// Where the file stands in a repository.
 pub const PATH: &str = ".spacelift/config.yml";

@@ -25,7 +25,7 @@ use crate::blobs::BlobError;
 use crate::clock::UnixMillis;
 use crate::error::chain;
 use crate::store::{StoreError, local_workspaces};
-use scan::{Scanned, Unfit};
+pub use scan::{Scanned, Unfit, look_through};
 
 /// Pieces of an archive that wait to be looked through.
 const PIECES: usize = 16;

@@ -15,14 +15,14 @@ const OVERHEAD: u64 = 2 << 10;
 
 /// An archive that is fit.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Scanned {
+pub struct Scanned {
     /// Files, directories and links.
-    pub(super) entries: u64,
+    pub entries: u64,
 }
 
 /// Why an archive is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unfit {
+pub enum Unfit {
     /// It is none, or cut.
     #[error("the upload is no gzip'd tar archive, or not whole")]
     NoArchive(#[source] io::Error),
@@ -59,7 +59,11 @@ pub(super) fn scan(pieces: Receiver<Bytes>) -> Result<Scanned, Unfit> {
     scanned
 }
 
-fn look_through(input: impl Read) -> Result<Scanned, Unfit> {
+/// Looks through a gzip'd archive to its end.
+///
+/// # Errors
+/// [`Unfit`]: the first thing that is wrong.
+pub fn look_through(input: impl Read) -> Result<Scanned, Unfit> {
     let most = MAX_BYTES + MAX_ENTRIES * OVERHEAD + (16 << 20);
     let mut archive = tar::Archive::new(MultiGzDecoder::new(input).take(most));
     let (mut rules, mut names) = (Rules::default(), Names::default());

@@ -14,6 +14,7 @@ mod concurrency;
 mod chosen;
 mod documents;
 mod drift;
+mod fuzz;
 mod joined;
 mod kept;
 mod limits;

@@ -1,0 +1,4 @@
+//! `config_file` of `src/server.rs` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gantry_fuzz::server::config_file(data));

@@ -1,0 +1,4 @@
+//! `upload` of `src/server.rs` under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gantry_fuzz::server::upload(data));
