@@ -1,27 +1,18 @@
 //! What an operation may not be, besides too deep and too complex.
 //!
 //! Takes parsed documents, refuses those with many aliases (one request could ask the same thing a thousand
-//! times), and notes whether it is a change. Never: a look at values.
+//! times), and notes what a change is about (`refused`). Never: a look at other values.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextParseQuery};
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet};
 use async_graphql::{ServerError, ServerResult, Variables};
 
+use super::refused::Changes;
+
 /// Aliases that a document may have. The widest of the known clients has two.
 const MAX_ALIASES: usize = 40;
-
-/// Whether a request changes something; known once it was parsed.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Changes(Arc<AtomicBool>);
-
-impl Changes {
-    pub(super) fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -58,9 +49,9 @@ impl Extension for Bounds {
                 format!("the operation has {aliases} aliases: expected at most {MAX_ALIASES}");
             return Err(ServerError::new(text, None));
         }
-        let changes = operations().any(|operation| operation.ty == OperationType::Mutation);
-        if let Some(known) = ctx.data_opt::<Changes>() {
-            known.0.store(changes, Ordering::Relaxed);
+        if let Some(changes) = ctx.data_opt::<Changes>() {
+            let mutations = operations().filter(|one| one.ty == OperationType::Mutation);
+            changes.note(mutations, variables);
         }
         Ok(document)
     }

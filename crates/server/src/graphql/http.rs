@@ -16,8 +16,8 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 
 use super::ApiSchema;
-use super::bounds::Changes;
 use super::context::{ClientAddress, RunMetadata};
+use super::refused::Changes;
 use crate::app::App;
 use crate::auth::{Asker, bearer_token};
 use crate::domain::{METADATA_HEADER, MetadataEntry, MetadataError};
@@ -89,8 +89,8 @@ async fn execute(
     let origin = Origin { address, key };
     let answer = audit::within(origin, async {
         let done = tokio::time::timeout(PATIENCE, schema.execute(request)).await;
-        if let (Ok(response), Some(caller), true) = (&done, &caller, changes.any()) {
-            remember_refusals(app, caller, response).await;
+        if let (Ok(response), Some(caller)) = (&done, &caller) {
+            remember_refusals(app, caller, response, &changes).await;
         }
         done
     });
@@ -104,15 +104,19 @@ async fn execute(
 }
 
 /// Refused changes stand in the audit trail too.
-async fn remember_refusals(app: &App, caller: &Caller, response: &Response) {
+async fn remember_refusals(app: &App, caller: &Caller, response: &Response, changes: &Changes) {
     for error in &response.errors {
         let Some(PathSegment::Field(operation)) = error.path.first() else {
             continue;
         };
+        let Some(subject) = changes.subject(operation) else {
+            continue;
+        };
+        let what = (operation.as_str(), subject.as_str());
         let actor = caller.principal().actor();
         let written = async {
             let mut tx = app.store.begin().await?;
-            audit::record_refusal(&app.store, &mut tx, &actor, operation, &error.message).await?;
+            audit::record_refusal(&app.store, &mut tx, &actor, what, &error.message).await?;
             app.store.commit(tx).await
         };
         if let Err(error) = written.await {

@@ -24,6 +24,7 @@ mod pages;
 mod policy;
 mod pool;
 mod query;
+mod refused;
 mod registry;
 mod review;
 mod run;

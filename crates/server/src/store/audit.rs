@@ -116,18 +116,18 @@ pub async fn record(store: &Store, conn: &mut Conn, deed: Deed<'_>) -> Result<()
     insert(store, conn, words, place, ("DONE", &deed.detail)).await
 }
 
-/// Writes that somebody was refused an operation of the API.
+/// Writes that somebody was refused an operation of the API, on the thing that it named.
 pub async fn record_refusal(
     store: &Store,
     conn: &mut Conn,
     actor: &Actor,
-    operation: &str,
+    (operation, subject): (&str, &str),
     why: &str,
 ) -> Result<(), StoreError> {
     let why: String = why.chars().take(REFUSAL_LIMIT).collect();
     let detail = serde_json::json!({ "refusal": why });
     let actor = actor.to_string();
-    let words = (actor.as_str(), operation, "api:graphql");
+    let words = (actor.as_str(), operation, subject);
     insert(store, conn, words, Place::default(), ("REFUSED", &detail)).await
 }
 
@@ -251,9 +251,15 @@ mod tests {
             detail: serde_json::json!({}),
         };
         within(origin, record(store, &mut tx, deed)).await.unwrap();
-        record_refusal(store, &mut tx, &ann(), "stackDelete", &"x".repeat(600))
-            .await
-            .unwrap();
+        record_refusal(
+            store,
+            &mut tx,
+            &ann(),
+            ("stackDelete", "stack:net"),
+            &"x".repeat(600),
+        )
+        .await
+        .unwrap();
         let lines = older(&mut tx, "~", 10).await.unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0].outcome, "REFUSED");

@@ -60,6 +60,12 @@ async fn a_change_leaves_a_line_with_who_what_when_and_from_where() {
     let found = page(&world.admin, by("eventType", "REFUSED")).await;
     let node = &found["edges"][0]["node"];
     assert_eq!(node["action"], "stackDelete");
+    let about = &node["affectedResource"];
+    assert_eq!(
+        (&about["resourceType"], &about["resourceId"]),
+        (&json!("stack"), &json!("net")),
+        "{node}"
+    );
     assert!(
         node["body"].as_str().unwrap().contains("role `admin`"),
         "{node}"

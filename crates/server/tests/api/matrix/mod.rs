@@ -1,9 +1,11 @@
 //! Every root field of the schema × every role × things of one's own space and of another one: all cells executed.
 
 mod rules;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gantry_protocol::crypto::EdKey;
 use serde_json::{Value, json};
 
 use self::rules::{Least, MUTATIONS, Own, QUERIES, Rule};
@@ -40,6 +42,10 @@ impl Scene {
         // The credential of a pool is none of the API.
         let token = world.pool().await["config"].as_str().unwrap().to_owned();
         callers.push((Least::Anyone, world.nobody().with_token(&token)));
+        // Nor is the session of a worker.
+        let pool = pools["own"]["id"].as_str().unwrap_or_default();
+        let session = worker::session(&world, pool).await;
+        callers.push((Least::Anyone, world.nobody().with_token(&session)));
         for (least, role) in [
             (Least::Reader, "READER"),
             (Least::Writer, "WRITER"),
@@ -119,7 +125,11 @@ impl Scene {
             things.insert("key".to_owned(), id(&made["apiKeyCreate"]));
         }
         things.insert("space".to_owned(), at.to_owned());
-        things.insert("worker".to_owned(), NOTHING.to_owned());
+        if wants("worker") {
+            let key = EdKey::generate();
+            let made = worker::enrolled(&self.world, &things["pool"], &key).await;
+            things.insert("worker".to_owned(), made.to_string());
+        }
         things.insert("fresh".to_owned(), format!("{fresh}-new"));
         things
     }
@@ -198,7 +208,7 @@ impl Scene {
         let blank = |answer: &Value, things: &Things| {
             let mut text = json!([answer["data"], message(answer)]).to_string();
             for (name, id) in things {
-                if name != "fresh" && name != "worker" {
+                if name != "fresh" {
                     text = text.replace(&format!("`{id}`"), "`…`");
                 }
             }
