@@ -112,9 +112,9 @@ operations! {
     /// Other words or rules for a pool.
     WORKER_POOL_UPDATE: model::WorkerPoolUpdate = "workerPoolUpdate"
         "mutation($id: ID!, $name: String, $description: String, $labels: [String!],
-                  $enrolment: WorkerPoolEnrolmentInput) {
+                  $enrolment: WorkerPoolEnrolmentInput, $drift: Int) {
            workerPoolUpdate(id: $id, name: $name, description: $description, labels: $labels,
-                            enrolment: $enrolment) { id }
+                            enrolment: $enrolment, driftDetectionRunLimit: $drift) { id }
          }";
     /// Deletes a pool.
     WORKER_POOL_DELETE: model::WorkerPoolDelete = "workerPoolDelete"

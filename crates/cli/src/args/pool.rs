@@ -100,6 +100,9 @@ pub struct PoolChangeArgs {
     /// The most launchers that the pool may have
     #[arg(long, value_name = "N")]
     pub max_launchers: Option<u32>,
+    /// How many looks for drift the pool does at once; `none` for any number
+    #[arg(long, value_name = "N", value_parser = drift_limit)]
+    pub drift_limit: Option<i32>,
     /// Whoever holds the pool's key may join it again
     #[arg(long, conflicts_with_all = ["enrol_by_approval", "enrol_from", "max_launchers"])]
     pub enrol_freely: bool,
@@ -131,4 +134,13 @@ pub struct DrainArgs {
 
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
+}
+
+/// -1 stands for any number in the API.
+fn drift_limit(text: &str) -> Result<i32, String> {
+    let number = || text.parse().ok().filter(|limit| *limit >= 0);
+    match text {
+        "none" => Ok(-1),
+        _ => number().ok_or_else(|| "expected a number, or `none`".to_owned()),
+    }
 }

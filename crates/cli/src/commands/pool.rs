@@ -113,7 +113,7 @@ async fn update(context: &Context, args: PoolChangeArgs) -> anyhow::Result<Exit>
             "maxWorkers": args.max_launchers })
     });
     let vars = json!({ "id": args.pool.id, "name": args.name, "description": args.description,
-        "labels": args.labels, "enrolment": enrolment });
+        "labels": args.labels, "enrolment": enrolment, "drift": args.drift_limit });
     let done = context.api()?.call(&ops::WORKER_POOL_UPDATE, vars).await?;
     said(context, &done.worker_pool_update.id, "changed")
 }

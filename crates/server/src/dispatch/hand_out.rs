@@ -13,12 +13,12 @@ use super::Dispatcher;
 use super::choose::{Room, Waiting, choose};
 use super::payload::PayloadError;
 use crate::clock::UnixMillis;
-use crate::domain::{Actor, RunEnd, RunEvent};
+use crate::domain::{Actor, Cause, RunEnd, RunEvent};
 use crate::pki;
 use crate::store::launchers::{self, Intake, Standing};
 use crate::store::logs::{self, SectionId};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{StoreError, inbox, leases, pool_keys};
+use crate::store::{StoreError, inbox, leases, pool_keys, pools};
 
 impl Dispatcher {
     /// Pairs a pool's waiting runs with its available launchers.
@@ -47,7 +47,18 @@ impl Dispatcher {
                 busy,
             });
         }
-        let waiting = leases::waiting_runs(&mut conn, pool).await?;
+        let mut waiting = leases::waiting_runs(&mut conn, pool).await?;
+        if let Some(limit) = pools::get(&mut conn, pool).await?.drift_limit {
+            let mut free = limit.saturating_sub(leases::drift_looks(&mut conn, pool).await?);
+            waiting.retain(|run| match run.cause {
+                Cause::Drift if free == 0 => false,
+                Cause::Drift => {
+                    free -= 1;
+                    true
+                }
+                Cause::Asked => true,
+            });
+        }
         let mut all = Vec::with_capacity(waiting.len());
         for run in waiting {
             // With one key everybody has it. Whoever gets a workspace whose key is over says so, which is better
@@ -131,8 +142,10 @@ impl Dispatcher {
         launcher: LauncherId,
         now: UnixMillis,
     ) -> Result<Result<SealedRun, PayloadError>, StoreError> {
-        let known = launchers::get(&mut *self.store.read().await?, run.pool, launcher).await?;
-        let key = pool_keys::find(&mut *self.store.read().await?, known.pool_key).await?;
+        let mut conn = self.store.read().await?;
+        let known = launchers::get(&mut conn, run.pool, launcher).await?;
+        let key = pool_keys::find(&mut conn, known.pool_key).await?;
+        drop(conn);
         let payload = match self.payload(run, stage, now).await? {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(error)),

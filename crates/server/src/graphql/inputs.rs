@@ -4,8 +4,9 @@
 
 use async_graphql::{Error, ID, InputObject, OneofObject};
 use gantry_protocol::Secret;
-use gantry_protocol::payload::{Hooks, ToolKind};
+use gantry_protocol::payload::ToolKind;
 
+use super::contexts::HooksInput;
 use super::enums::ConfigType;
 use super::vendor::TerraformWorkflowTool;
 use crate::domain::Approval;
@@ -31,17 +32,8 @@ pub(super) struct StackInput {
     administrative: Option<bool>,
     local_preview_enabled: Option<bool>,
     vendor_config: Option<VendorConfigInput>,
-    after_apply: Option<Vec<String>>,
-    before_apply: Option<Vec<String>>,
-    after_init: Option<Vec<String>>,
-    before_init: Option<Vec<String>>,
-    after_plan: Option<Vec<String>>,
-    before_plan: Option<Vec<String>>,
-    after_perform: Option<Vec<String>>,
-    before_perform: Option<Vec<String>>,
-    after_destroy: Option<Vec<String>>,
-    before_destroy: Option<Vec<String>>,
-    after_run: Option<Vec<String>>,
+    #[graphql(flatten)]
+    hooks: HooksInput,
 }
 
 /// The tool of a stack.
@@ -128,19 +120,6 @@ impl StackInput {
             Some(true) => Approval::Automatic,
             Some(false) | None => Approval::Person,
         };
-        let hooks = Hooks {
-            before_init: self.before_init.unwrap_or_default(),
-            after_init: self.after_init.unwrap_or_default(),
-            before_plan: self.before_plan.unwrap_or_default(),
-            after_plan: self.after_plan.unwrap_or_default(),
-            before_apply: self.before_apply.unwrap_or_default(),
-            after_apply: self.after_apply.unwrap_or_default(),
-            before_perform: self.before_perform.unwrap_or_default(),
-            after_perform: self.after_perform.unwrap_or_default(),
-            before_destroy: self.before_destroy.unwrap_or_default(),
-            after_destroy: self.after_destroy.unwrap_or_default(),
-            after_run: self.after_run.unwrap_or_default(),
-        };
         Ok(StackSettings {
             name: self.name,
             description: self.description,
@@ -163,7 +142,7 @@ impl StackInput {
                 .map_or(Ok(DEFAULT_VENDOR), VendorConfigInput::vendor)?,
             pool: pool.transpose()?,
             approval,
-            hooks,
+            hooks: self.hooks.into(),
             administrative: self.administrative.unwrap_or(false),
             local_preview: self.local_preview_enabled.unwrap_or(false),
         })

@@ -287,6 +287,11 @@ impl WorkerPool {
         }
     }
 
+    /// How many looks for drift its launchers do at once; nothing for any number.
+    async fn drift_detection_run_limit(&self) -> Option<u32> {
+        self.pool().drift_limit
+    }
+
     /// The pool's keys, newest first; the first is the current one.
     async fn keys(&self, ctx: &Context<'_>) -> Result<Vec<WorkerPoolKey>, Error> {
         let keys = self.page.keys(ctx, self.pool().id).await?.iter();

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use gantry_protocol::{Digest, Secret, StackId};
 use rand_core::{OsRng, RngCore};
 
+use super::deed::{self, By};
 use super::{Operate, OperationError, door};
 use crate::clock::UnixMillis;
-use crate::store::audit::{self, Deed};
 use crate::store::stack_config::{self, ConfigElement, ConfigKind, StoredValue, sealing_purpose};
 use crate::store::{StoreError, Tx};
 use crate::vault::Vault;
@@ -104,13 +104,8 @@ impl Operate {
         stack: &StackId,
         id: &str,
     ) -> Result<(), StoreError> {
-        let deed = Deed {
-            actor: &self.principal.actor(),
-            action,
-            subject: format!("stack:{stack}"),
-            detail: serde_json::json!({ "key": self.principal.id(), "element": id }),
-        };
-        audit::record(&self.app.store, tx, deed).await
+        let by = By(&self.app, &self.principal);
+        deed::record(by, tx, (action, format!("stack:{stack}")), Some(id)).await
     }
 }
 

@@ -4,12 +4,12 @@
 
 use gantry_protocol::payload::Hooks;
 
+use super::deed::{self, By};
 use super::manage::check_name;
 use super::{ConfigInput, Look, Manage, Operate, OperationError, door};
 use crate::clock::UnixMillis;
 use crate::domain::stack::slug;
 use crate::domain::{ContextAttachment, ContextId, attaches_itself, names_stacks};
-use crate::store::audit::{self, Deed};
 use crate::store::contexts::{self, Context, sealing_purpose};
 use crate::store::stack_config::ConfigElement;
 use crate::store::stacks::{self, Stack};
@@ -174,13 +174,8 @@ impl Operate {
         id: &ContextId,
         element: &str,
     ) -> Result<(), StoreError> {
-        let deed = Deed {
-            actor: &self.principal.actor(),
-            action,
-            subject: format!("context:{id}"),
-            detail: serde_json::json!({ "key": self.principal.id(), "element": element }),
-        };
-        audit::record(&self.app.store, tx, deed).await
+        let by = By(&self.app, &self.principal);
+        deed::record(by, tx, (action, format!("context:{id}")), Some(element)).await
     }
 }
 

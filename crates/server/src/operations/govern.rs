@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use super::OperationError;
+use super::deed::{self, By};
 use super::manage::check_name;
 use crate::app::App;
 use crate::auth::{IssuedKey, NewKey, Principal, issue_key, revoke_key};
 use crate::clock::UnixMillis;
 use crate::store::api_keys::{self, ApiKey, Reach};
-use crate::store::audit::{self, Deed};
 use crate::store::{StoreError, Tx};
 
 /// Makes spaces and keys.
@@ -61,12 +61,7 @@ impl Govern {
         action: &'static str,
         subject: String,
     ) -> Result<(), StoreError> {
-        let deed = Deed {
-            actor: &self.principal.actor(),
-            action,
-            subject,
-            detail: serde_json::json!({ "key": self.principal.id() }),
-        };
-        audit::record(&self.app.store, tx, deed).await
+        let by = By(&self.app, &self.principal);
+        deed::record(by, tx, (action, subject), None).await
     }
 }

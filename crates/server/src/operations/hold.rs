@@ -5,9 +5,9 @@
 
 use gantry_protocol::StackId;
 
+use super::deed::{self, By};
 use super::{Operate, OperationError, door};
 use crate::auth::Role;
-use crate::store::audit::{self, Deed};
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, Tx};
 
@@ -62,12 +62,7 @@ impl Operate {
         action: &'static str,
         id: &StackId,
     ) -> Result<(), StoreError> {
-        let deed = Deed {
-            actor: &self.principal.actor(),
-            action,
-            subject: format!("stack:{id}"),
-            detail: serde_json::json!({ "key": self.principal.id() }),
-        };
-        audit::record(&self.app.store, tx, deed).await
+        let by = By(&self.app, &self.principal);
+        deed::record(by, tx, (action, format!("stack:{id}")), None).await
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use gantry_protocol::{PoolId, StackId};
 
+use super::deed::{self, By};
 use super::{OperationError, door};
 use crate::app::App;
 use crate::auth::Principal;
@@ -14,7 +15,6 @@ use crate::clock::UnixMillis;
 use crate::code_hosts::Through;
 use crate::domain::EnrolmentRules;
 use crate::domain::stack::{Availability, StackSettings, StateKeeper, slug};
-use crate::store::audit::{self, Deed};
 use crate::store::pools::{self, Pool};
 use crate::store::stacks::{self, Stack};
 use crate::store::{StoreError, Tx};
@@ -71,6 +71,7 @@ impl Manage {
             space,
             key: self.pool_key(self.app.store.new_id(), issued),
             enrolment: EnrolmentRules::default(),
+            drift_limit: None,
             created_by: self.principal.name().to_owned(),
             created_at: UnixMillis::now(),
         };
@@ -190,13 +191,8 @@ impl Manage {
         action: &'static str,
         subject: String,
     ) -> Result<(), StoreError> {
-        let deed = Deed {
-            actor: &self.principal.actor(),
-            action,
-            subject,
-            detail: serde_json::json!({ "key": self.principal.id() }),
-        };
-        audit::record(&self.app.store, tx, deed).await
+        let by = By(&self.app, &self.principal);
+        deed::record(by, tx, (action, subject), None).await
     }
 }
 

@@ -10,6 +10,7 @@ mod changes;
 mod audit;
 mod config;
 mod contexts;
+mod deed;
 mod document;
 mod drift;
 mod door;

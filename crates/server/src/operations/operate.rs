@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use gantry_protocol::{RunId, RunState};
 
+use super::deed::{self, By};
 use super::{OperationError, door};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::clock::UnixMillis;
 use crate::domain::{MetadataEntry, RunEvent};
 use crate::policies::Opinion;
-use crate::store::audit::{self, Deed};
 use crate::store::runs::{self, RunRecord};
 use crate::store::{StoreError, Tx, pool_keys};
 
@@ -136,13 +136,8 @@ impl Operate {
         action: &'static str,
         run: RunId,
     ) -> Result<(), StoreError> {
-        let deed = Deed {
-            actor: &self.principal.actor(),
-            action,
-            subject: format!("run:{run}"),
-            detail: serde_json::json!({ "key": self.principal.id() }),
-        };
-        audit::record(&self.app.store, tx, deed).await
+        let by = By(&self.app, &self.principal);
+        deed::record(by, tx, (action, format!("run:{run}")), None).await
     }
 }
 

@@ -42,6 +42,8 @@ pub struct PoolChange {
     pub labels: Option<Vec<String>>,
     /// Other rules for newcomers.
     pub enrolment: Option<EnrolmentRules>,
+    /// Another limit of looks for drift at once; nothing inside is any number.
+    pub drift_limit: Option<Option<u32>>,
 }
 
 impl Manage {
@@ -92,6 +94,7 @@ impl Manage {
             description,
             labels: change.labels.unwrap_or_else(|| before.labels.clone()),
             enrolment: change.enrolment.unwrap_or_else(|| before.enrolment.clone()),
+            drift_limit: change.drift_limit.unwrap_or(before.drift_limit),
             ..before
         };
         pools::update(&mut tx, &pool).await?;

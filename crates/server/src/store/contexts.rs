@@ -8,6 +8,7 @@ use gantry_protocol::StackId;
 use gantry_protocol::payload::Hooks;
 
 use super::codes::{Code, from_json, parse, to_json};
+use super::error::inserted;
 use super::stack_config::{self, ConfigElement};
 use super::stacks::{Stack, ids_and_spaces};
 use super::{Conn, StoreError, many, spaces};
@@ -90,15 +91,7 @@ pub async fn insert(conn: &mut Conn, context: &Context) -> Result<(), StoreError
         .bind(context.updated_at.0)
         .execute(conn)
         .await;
-    match done {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(StoreError::Taken {
-                kind: "context",
-                id: context.id.to_string(),
-            })
-        }
-        done => Ok(done.map(drop)?),
-    }
+    inserted(done, ("context", &context.id))
 }
 
 /// Replaces what may change of a context: everything but its id and space.

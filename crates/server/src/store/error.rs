@@ -89,6 +89,20 @@ pub enum StorageFault {
     Io,
 }
 
+/// What an insert came to, where the same id may stand there already.
+pub(super) fn inserted<T>(
+    done: Result<T, sqlx::Error>,
+    (kind, id): (&'static str, &impl ToString),
+) -> Result<(), StoreError> {
+    match done {
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            let id = id.to_string();
+            Err(StoreError::Taken { kind, id })
+        }
+        done => Ok(done.map(drop)?),
+    }
+}
+
 impl StoreError {
     /// Whether the disk is to blame, and how: the operator has to act, nothing was lost.
     pub fn storage_fault(&self) -> Option<StorageFault> {

@@ -3,6 +3,7 @@
 //! Takes and gives rows; tokens and secrets are sealed by the caller. Never: an opened one.
 
 use super::codes::{Code, parse};
+use super::error::inserted;
 use super::{Conn, StoreError, spaces};
 use crate::clock::UnixMillis;
 use crate::domain::{CodeHost, IntegrationId, is_below};
@@ -103,15 +104,7 @@ pub async fn insert(conn: &mut Conn, new: &Integration) -> Result<(), StoreError
         .bind(new.updated_at.0)
         .execute(conn)
         .await;
-    match done {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(StoreError::Taken {
-                kind: "VCS integration",
-                id: new.id.to_string(),
-            })
-        }
-        done => Ok(done.map(drop)?),
-    }
+    inserted(done, ("VCS integration", &new.id))
 }
 
 /// Replaces what may change: everything but id, space and kind of host.

@@ -274,6 +274,17 @@ pub async fn pools_with_waiting_runs(conn: &mut Conn) -> Result<Vec<PoolId>, Sto
     rows.iter().map(|(id,)| parse("pool id", id)).collect()
 }
 
+/// How many looks for drift a pool's launchers do now.
+pub async fn drift_looks(conn: &mut Conn, pool: PoolId) -> Result<u32, StoreError> {
+    let sql = "SELECT COUNT(*) FROM runs WHERE pool_id = $1 AND cause = 'DRIFT'
+                 AND state IN ('PREPARING', 'INITIALIZING', 'PLANNING')";
+    let (count,) = sqlx::query_as(sql)
+        .bind(pool.to_string())
+        .fetch_one(conn)
+        .await?;
+    Ok(count)
+}
+
 /// A run that waits for a launcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingRun {

@@ -10,6 +10,7 @@ use gantry_protocol::StackId;
 use ulid::Ulid;
 
 use super::codes::{Code, from_json, parse, to_json};
+use super::error::inserted;
 use super::stacks::{Stack, ids_and_spaces};
 use super::{Conn, StoreError, many, spaces};
 use crate::clock::UnixMillis;
@@ -135,15 +136,7 @@ pub async fn insert(conn: &mut Conn, policy: &Policy) -> Result<(), StoreError> 
         .bind(policy.updated_at.0)
         .execute(conn)
         .await;
-    match done {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(StoreError::Taken {
-                kind: "policy",
-                id: policy.id.to_string(),
-            })
-        }
-        done => Ok(done.map(drop)?),
-    }
+    inserted(done, ("policy", &policy.id))
 }
 
 /// Replaces what may change of a policy: everything but its id, kind and space.

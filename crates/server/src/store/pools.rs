@@ -27,6 +27,8 @@ pub struct Pool {
     pub key: PoolKey,
     /// Who may become a launcher of it.
     pub enrolment: EnrolmentRules,
+    /// How many looks for drift its launchers do at once; nothing is any number.
+    pub drift_limit: Option<u32>,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -41,6 +43,7 @@ struct Row {
     labels: String,
     space_id: String,
     enrolment: String,
+    drift_limit: Option<u32>,
     created_by: String,
     created_at: i64,
     #[sqlx(flatten)]
@@ -59,6 +62,7 @@ impl TryFrom<Row> for Pool {
             space: row.space_id,
             key: row.key.try_into()?,
             enrolment: from_json("enrolment", &row.enrolment)?,
+            drift_limit: row.drift_limit,
             created_by: row.created_by,
             created_at: UnixMillis(row.created_at),
         })
@@ -88,7 +92,7 @@ pub async fn insert(conn: &mut Conn, pool: &Pool) -> Result<(), StoreError> {
 macro_rules! select {
     ($which:literal) => {
         concat!(
-            "SELECT p.id, p.name, p.description, p.labels, p.space_id, p.enrolment, p.created_by,
+            "SELECT p.id, p.name, p.description, p.labels, p.space_id, p.enrolment, p.drift_limit, p.created_by,
                p.created_at, ",
             key_columns!(),
             " FROM pools p JOIN pool_keys k ON k.pool_id = p.id AND k.retires_at IS NULL ",
@@ -132,7 +136,8 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<Pool>, StoreError> {
 
 /// Changes what people may change of a pool.
 pub async fn update(conn: &mut Conn, pool: &Pool) -> Result<(), StoreError> {
-    let sql = "UPDATE pools SET name = $2, description = $3, labels = $4, enrolment = $5
+    let sql = "UPDATE pools SET name = $2, description = $3, labels = $4, enrolment = $5,
+                 drift_limit = $6
                WHERE id = $1";
     sqlx::query(sql)
         .bind(pool.id.to_string())
@@ -140,6 +145,7 @@ pub async fn update(conn: &mut Conn, pool: &Pool) -> Result<(), StoreError> {
         .bind(&pool.description)
         .bind(to_json(&pool.labels))
         .bind(to_json(&pool.enrolment))
+        .bind(pool.drift_limit)
         .execute(conn)
         .await?;
     Ok(())

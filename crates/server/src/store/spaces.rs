@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use super::codes::{from_json, to_json};
+use super::error::inserted;
 use super::{Conn, StoreError, many};
 use crate::clock::UnixMillis;
 
@@ -98,15 +99,7 @@ pub async fn insert(conn: &mut Conn, space: &Space) -> Result<(), StoreError> {
         .bind(space.created_at.0)
         .execute(conn)
         .await;
-    match done {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(StoreError::Taken {
-                kind: "space",
-                id: space.id.clone(),
-            })
-        }
-        done => Ok(done.map(drop)?),
-    }
+    inserted(done, ("space", &space.id))
 }
 
 /// Replaces everything but the id and the time. The new parent may not lie below the space itself.

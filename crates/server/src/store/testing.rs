@@ -114,6 +114,7 @@ pub(crate) fn sample_pool(id: PoolId) -> Pool {
         space: "root".to_owned(),
         key: sample_key(id),
         enrolment: EnrolmentRules::default(),
+        drift_limit: None,
         created_by: "ann".to_owned(),
         created_at: UnixMillis(5),
     }

@@ -181,7 +181,9 @@ pub async fn check_unused(conn: &mut Conn, pool: &VcsPool) -> Result<(), StoreEr
     for (what, sql) in [
         (
             "stack",
-            "SELECT id FROM stacks WHERE (url = $3 OR (url >= $1 AND url < $2)) AND deleted_at IS NULL LIMIT 1",
+            "SELECT id FROM stacks WHERE url = $3 AND deleted_at IS NULL
+             UNION ALL SELECT id FROM stacks WHERE url >= $1 AND url < $2 AND deleted_at IS NULL
+             LIMIT 1",
         ),
         (
             "VCS integration",

@@ -127,3 +127,49 @@ async fn only_a_run_that_waits_has_an_apply_to_sign_for() {
     let late = world.writer.refused(OF_RUN, of).await;
     assert!(late.contains("the workspace that run"), "{late}");
 }
+
+#[tokio::test]
+async fn a_replan_and_a_retry_have_documents_of_their_own() {
+    let world = World::new().await;
+    let head = world.stack().await;
+    let of_run = async |run: &str, what: &str| {
+        let text = format!(
+            "query($run:ID!){{stack(id: \"net\"){{run(id: $run){{document: {what}{{json,phase,attestation}}}}}}}}"
+        );
+        let answer = world.writer.post(&text, json!({ "run": run })).await;
+        match answer["errors"][0]["message"].as_str() {
+            Some(refused) => Err(refused.to_owned()),
+            None => Ok(answer["data"]["stack"]["run"]["document"].clone()),
+        }
+    };
+    let read = |found: &Value| -> RunDocument {
+        serde_json::from_str(found["json"].as_str().unwrap()).unwrap()
+    };
+    let run = deploy(&world.writer).await;
+    let replan = "replanDocument(targets: [\"terraform_data.a\"])";
+    let early = of_run(&run, replan).await.unwrap_err();
+    assert!(early.contains("is READY"), "{early}");
+    let early = of_run(&run, "retryDocument").await.unwrap_err();
+    assert!(early.contains(&run), "{early}");
+
+    world.plans_changes(&run).await;
+    let bad = of_run(&run, "replanDocument(targets: [\"-destroy\"])").await;
+    assert!(bad.unwrap_err().contains("expected an address"));
+    // The world's launcher is played: it packed nothing that could be planned again.
+    let unpacked = of_run(&run, replan).await.unwrap_err();
+    assert!(unpacked.contains("the workspace that run"), "{unpacked}");
+
+    world
+        .writer
+        .ok(crate::runs::DISCARD, crate::runs::of(&run))
+        .await;
+    let found = of_run(&run, "retryDocument(triggeredBy: \"ci\")")
+        .await
+        .unwrap();
+    let document = read(&found);
+    assert_eq!(
+        (found["phase"].as_str(), document.triggered_by.as_str()),
+        (Some("plan"), "ci")
+    );
+    assert_eq!((document.commit, document.targets), (head, Vec::new()));
+}

@@ -83,7 +83,7 @@ async fn runs_go_by_age_unless_something_needs_them() {
     let all = [&*failed, &wrote, &newest, &preview];
 
     let app = world.app();
-    let objects = spent::objects(&mut *app.store.read().await.unwrap(), id)
+    let objects = spent::objects(&mut app.store.read().await.unwrap(), id)
         .await
         .unwrap();
     assert!(!objects.is_empty(), "the plan is an object");

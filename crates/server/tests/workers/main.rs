@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod drift_limit;
 mod enrolment;
 mod epochs;
 mod expiry;

@@ -375,6 +375,7 @@ async fn add_pool(control: &Control, key: &PoolKey) -> PoolId {
         space: "root".to_owned(),
         key: stored_key(control, issued),
         enrolment: EnrolmentRules::default(),
+        drift_limit: None,
         created_by: "ann".to_owned(),
         created_at: UnixMillis::now(),
     };

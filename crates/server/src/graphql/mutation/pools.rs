@@ -88,7 +88,12 @@ impl PoolMutation {
         Ok(WorkerPool::with_token(reset.await?))
     }
 
-    /// Changes what is given of a pool. `enrolment` replaces the rules for newcomers as a whole.
+    /// Changes what is given of a pool. `enrolment` replaces the rules for newcomers as a whole;
+    /// `driftDetectionRunLimit` is how many looks for drift the pool does at once, -1 for any number.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of a pool that can be changed alone"
+    )]
     async fn worker_pool_update(
         &self,
         ctx: &Context<'_>,
@@ -97,12 +102,14 @@ impl PoolMutation {
         description: Option<String>,
         labels: Option<Vec<String>>,
         enrolment: Option<WorkerPoolEnrolmentInput>,
+        drift_detection_run_limit: Option<i32>,
     ) -> Result<WorkerPool, Error> {
         let change = PoolChange {
             name,
             description,
             labels,
             enrolment: enrolment.map(EnrolmentRules::try_from).transpose()?,
+            drift_limit: drift_detection_run_limit.map(|limit| u32::try_from(limit).ok()),
         };
         let pool = manage(ctx)?.update_pool(&id, change).await?;
         Ok(WorkerPool::one(pool))
