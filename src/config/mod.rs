@@ -4,7 +4,6 @@
 //! error, a default that opens something, a documented variable ignored in silence.
 
 pub mod duration;
-mod env;
 mod handed;
 mod outside;
 mod parse;
@@ -19,7 +18,7 @@ use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
 use reqwest::Url;
 
-pub use env::{Environment, Source};
+pub use gantry_service::{Environment, Source};
 pub use handed::{HandedVariable, HandedVariables};
 pub use outside::{Listen, Proxies, VcsMapping};
 pub use parse::Mistake;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
+use gantry_service::Source;
 
-use super::env::Source;
 use super::{Config, duration, variables as var};
 use crate::container::{Network, NetworkChoice};
 use crate::image::{Allowlist, Reference};

@@ -1,14 +1,18 @@
-//! What a service manager hears of a daemon (`sd_notify`): ready, alive, stopping.
+//! Between a daemon and its service manager: settings and credentials in, signs of life (`sd_notify`) out.
 //!
-//! Takes the moments, gives messages. Never: a sign of life from a thread of its own. It is a task among the daemon's
+//! Takes names and moments, gives values and messages. Never: a value in a message, or a sign of life from a thread of its own. It is a task among the daemon's
 //! tasks, so a runtime that turns no more gives none, and the manager starts the daemon afresh. (The launcher's are given
 //! by the turns of its one loop: `src/notify.rs` there.)
 #![forbid(unsafe_code)]
+
+mod settings;
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
+
+pub use settings::{Environment, Source};
 
 /// Signs of life while this is kept.
 #[derive(Debug)]

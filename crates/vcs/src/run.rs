@@ -70,9 +70,18 @@ async fn begin(config: Config) -> Result<Exit, StartError> {
         streams = agent.parallelism,
         "gantry-vcs-agent"
     );
+    let told = tokio::spawn(tell(Arc::clone(&agent)));
     let exit = live(&agent, &mut signals, drain_limit).await;
+    told.abort();
     drop(health);
     Ok(exit)
+}
+
+/// Tells the service manager that the agent serves once a gateway has taken it in.
+async fn tell(agent: Arc<Agent>) {
+    agent.tally.connected().await;
+    let _alive = gantry_service::ready(&format!("connected for pool {}", agent.token.pool));
+    std::future::pending().await
 }
 
 async fn live(agent: &Arc<Agent>, signals: &mut Signals, drain_limit: Duration) -> Exit {
@@ -84,6 +93,7 @@ async fn live(agent: &Arc<Agent>, signals: &mut Signals, drain_limit: Duration) 
         () = signals.next() => {}
     }
     let in_flight = agent.tally.in_flight();
+    gantry_service::stopping();
     info!(in_flight, limit = ?drain_limit, "stopping: no new requests; what is in flight is finished");
     drain.cancel();
     tokio::select! {

@@ -5,12 +5,15 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use tokio::sync::Notify;
+
 use super::Ending;
 
 /// The numbers of one process.
 #[derive(Debug, Default)]
 pub struct Tally {
     streams: AtomicUsize,
+    came_up: Notify,
     begun: AtomicU64,
     served: AtomicU64,
     refused: AtomicU64,
@@ -27,7 +30,21 @@ impl Tally {
     /// A stream is up.
     pub fn up(&self) -> Up<'_> {
         self.streams.fetch_add(1, Relaxed);
+        self.came_up.notify_waiters();
         Up(self)
+    }
+
+    /// Returns when a stream is up.
+    pub async fn connected(&self) {
+        loop {
+            let mut next = std::pin::pin!(self.came_up.notified());
+            // From here on no stream that comes up is missed.
+            next.as_mut().enable();
+            if self.streams() > 0 {
+                return;
+            }
+            next.await;
+        }
     }
 
     /// Streams that are up.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, value_parser};
 
-use super::env::Source;
 use super::settings::{Kind, SETTINGS};
+use gantry_service::Source;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

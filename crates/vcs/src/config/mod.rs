@@ -3,7 +3,6 @@
 //! Takes a source of values, gives settings that are known to be sound. Never: a value of a secret in a mistake.
 
 mod cli;
-mod env;
 mod parse;
 mod settings;
 
@@ -23,7 +22,7 @@ use crate::rules::Rules;
 use crate::vendor::Vendor;
 
 pub use cli::{Cli, Command, Over, Question};
-pub use env::{Environment, Source};
+pub use gantry_service::{Environment, Source};
 pub use parse::Mistake;
 pub use settings::{Kind, SETTINGS, Setting, page};
 

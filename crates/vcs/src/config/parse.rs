@@ -11,15 +11,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gantry_net::{NamedPem, check_roots, parse_added};
 use gantry_protocol::Secret;
+use gantry_service::Source;
 use gantry_vcs_wire::PoolToken;
 use url::Url;
 
 use super::CredentialFrom;
-use super::env::Source;
 use super::settings::{self as set, Setting};
 use crate::blocklist::Blocklist;
 use crate::project::AllowedProjects;
 use crate::vendor::Vendor;
+use gantry_service::Source;
 
 /// One setting's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

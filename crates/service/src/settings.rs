@@ -1,4 +1,4 @@
-//! The one place that reads the environment.
+//! Where a daemon's settings come from.
 //!
 //! Takes names, gives values: of variables, or of the credentials that the service manager hands over in files of the
 //! same names. Never: a value in an error or a log line.
