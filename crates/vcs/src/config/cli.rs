@@ -8,9 +8,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, value_parser};
+use gantry_service::Source;
 
 use super::settings::{Kind, SETTINGS};
-use gantry_service::Source;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
