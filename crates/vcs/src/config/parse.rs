@@ -20,7 +20,6 @@ use super::settings::{self as set, Setting};
 use crate::blocklist::Blocklist;
 use crate::project::AllowedProjects;
 use crate::vendor::Vendor;
-use gantry_service::Source;
 
 /// One setting's mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
