@@ -145,7 +145,9 @@ mod tests {
 
     fn ask(method: &str, target: &str, settings: &[(&str, &str)]) -> (Ended, String) {
         let named = |(name, value): &(&str, &str)| {
-            (format!("SPACELIFT_VCS_AGENT_{name}"), (*value).to_owned())
+            let ours = name.starts_with("GANTRY_");
+            let prefix = if ours { "" } else { "SPACELIFT_VCS_AGENT_" };
+            (format!("{prefix}{name}"), (*value).to_owned())
         };
         let source: BTreeMap<_, _> = settings.iter().map(named).collect();
         let question = Question {
@@ -180,6 +182,15 @@ mod tests {
         assert_eq!(ended.code(), 1);
         assert!(
             text.contains("project `other/app`") && text.contains("allowed projects regexp"),
+            "{text}"
+        );
+        let token = "/api/v3/app/installations/29/access_tokens";
+        let github = [("VENDOR", "github_enterprise")];
+        assert_eq!(ask("POST", token, &github).0, Ended::Well);
+        let held = [github[0], ("GANTRY_VCS_AGENT_CREDENTIAL", "bearer:x")];
+        let (ended, text) = ask("POST", token, &held);
+        assert!(
+            ended == Ended::Refused && text.contains("credential"),
             "{text}"
         );
         let (ended, text) = ask("GET", "/api/v4/../admin", &gitlab);

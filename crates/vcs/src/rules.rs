@@ -31,6 +31,7 @@ pub struct Rules {
     vendor: Vendor,
     allowed: AllowedProjects,
     blocklist: Blocklist,
+    holds_credential: bool,
 }
 
 /// A target that may be forwarded.
@@ -171,6 +172,11 @@ pub enum Why {
         /// What may be wrong.
         hint: &'static str,
     },
+    /// The answer would hold a credential.
+    #[error(
+        "the answer holds a credential, and this agent holds its own so that no gateway has one"
+    )]
+    GivesToken,
     /// A rule of the blocklist.
     #[error("rule `{0}` of the blocklist matches")]
     Blocked(String),
@@ -215,7 +221,7 @@ impl Refusal {
     #[must_use]
     pub fn for_gateway(&self) -> String {
         match &self.why {
-            Why::Target(_) | Why::NoRoute(_) | Why::Body(_) | Why::Note(_) => {
+            Why::Target(_) | Why::NoRoute(_) | Why::Body(_) | Why::Note(_) | Why::GivesToken => {
                 "invalid request: vcs-agent: no match for request".to_owned()
             }
             Why::Project { .. } => {
@@ -241,7 +247,15 @@ impl Rules {
             vendor,
             allowed,
             blocklist,
+            holds_credential: false,
         }
+    }
+
+    /// The same for an agent that holds the credential itself: no gateway is to get one by asking for it.
+    #[must_use]
+    pub fn holding_credential(mut self) -> Self {
+        self.holds_credential = true;
+        self
     }
 
     /// The vendor.
@@ -274,6 +288,9 @@ impl Rules {
             });
         }
         let route = route.map_err(Refusal::new)?;
+        if route.row.gives_token && self.holds_credential {
+            return Err(Refusal::of(&route, None, Why::GivesToken));
+        }
         let (project, filter) = self.project(&route, &normal, asked.body)?;
         if route.row.body == Body::Note {
             note::check(asked.body).map_err(|why| Refusal::of(&route, project.clone(), why))?;

@@ -167,7 +167,13 @@ fn rules(reader: &mut Reader<'_>) -> Option<Rules> {
     }
     let allowed: Option<AllowedProjects> = reader.allowed();
     let blocklist: Option<Blocklist> = reader.blocklist();
-    Some(Rules::new(vendor?, allowed?, blocklist?))
+    let rules = Rules::new(vendor?, allowed?, blocklist?);
+    let held = [set::CREDENTIAL, set::CREDENTIAL_FILE];
+    Some(if held.iter().any(|setting| reader.given(*setting)) {
+        rules.holding_credential()
+    } else {
+        rules
+    })
 }
 
 fn times(reader: &mut Reader<'_>) -> Times {

@@ -111,7 +111,8 @@ pub(super) const ROWS: &[Row] = &[
         "Refresh Access Token",
         at!(/ ["api" "v3"] / "app" / "installations" / Number / "access_tokens"),
     )
-    .open(),
+    .open()
+    .gives_token(),
     get(
         "List Installations",
         at!(/ ["api" "v3"] / "app" / "installations"),

@@ -130,6 +130,8 @@ pub(crate) struct Row {
     pub(crate) place: Place,
     /// Whether a slash may stand at the end.
     pub(crate) slash: bool,
+    /// Whether the answer holds a credential.
+    pub(crate) gives_token: bool,
 }
 
 impl Row {
@@ -144,6 +146,7 @@ impl Row {
             pace: Pace::Short,
             place: Place::Base,
             slash: false,
+            gives_token: false,
         }
     }
 
@@ -182,6 +185,11 @@ impl Row {
 
     const fn codeload(mut self) -> Self {
         self.place = Place::Codeload;
+        self
+    }
+
+    const fn gives_token(mut self) -> Self {
+        self.gives_token = true;
         self
     }
 
@@ -256,6 +264,7 @@ pub fn page(vendor: Vendor) -> String {
         };
         let project = match row.scope {
             Scope::Project => "held to the allowed ones",
+            Scope::Open if row.gives_token => "none; refused where the agent holds the credential",
             Scope::Open => "none",
             Scope::List(_) => "list: only allowed ones are left in the answer",
             Scope::Body => "`repository` of the query, held to the allowed ones",
