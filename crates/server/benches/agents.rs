@@ -21,7 +21,7 @@ use futures_util::StreamExt as _;
 use gantry_protocol::{Digest, Secret};
 use gantry_server::clock::UnixMillis;
 use gantry_server::domain::VcsPoolId;
-use gantry_server::gateway::{Ask, Gateway, Peer, Settings, serve};
+use gantry_server::gateway::{Ask, Gateway, Settings, serve};
 use gantry_server::store::Store;
 use gantry_server::store::vcs_pools::{self, VcsPool, VcsPoolKey};
 use gantry_test_support::{Process, Program, SHORT, wait_for};
@@ -160,10 +160,11 @@ async fn gateway(dir: &Path) -> (Gateway, VcsPoolId, SocketAddr) {
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let connections = futures_util::stream::unfold(listener, |listener| async {
+    let taking = (listener, gateway.clone());
+    let connections = futures_util::stream::unfold(taking, |(listener, gateway)| async {
         let (io, address) = listener.accept().await.unwrap();
         io.set_nodelay(true).unwrap();
-        Some((Ok(Peer { io, address }), listener))
+        Some((Ok(gateway.peer(io, address)), (listener, gateway)))
     });
     let serving = gateway.clone();
     tokio::spawn(async move { serve(serving, connections).await.unwrap() });

@@ -13,3 +13,4 @@ mod manage;
 mod metadata;
 mod pools;
 mod sign;
+mod vcs_pools;

@@ -16,6 +16,7 @@ mod stream;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,6 +164,11 @@ impl Gateway {
     /// Looks at the keys of a pool's agents again: those whose key is over are let go.
     pub fn recheck(&self, pool: &VcsPoolId) {
         self.shared.registry.recheck(*pool);
+    }
+
+    /// A connection that was accepted, for [`serve`].
+    pub fn peer<Io>(&self, io: Io, address: SocketAddr) -> Peer<Io> {
+        Peer::new(io, address, self.shared.settings.prove_within)
     }
 
     /// `host:port` for the tokens of pools; nothing if no agent can connect.

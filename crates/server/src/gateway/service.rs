@@ -8,7 +8,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use gantry_protocol::Digest;
@@ -18,6 +20,7 @@ use gantry_vcs_wire::{Features, metadata};
 use subtle::ConstantTimeEq as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 use tonic::metadata::MetadataMap;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
@@ -50,23 +53,37 @@ const WINDOW: u32 = 1024 * 1024;
 /// What every refusal says, whatever was wrong.
 const REFUSED: &str = "the token of this VCS agent is not valid: its pool is gone, or was reset; give it the pool's new token";
 
-/// A connection, decrypted.
+/// A connection, decrypted. It ends by itself unless a stream on it proves in time whose agent it is.
 pub struct Peer<Io> {
-    /// Its bytes.
-    pub io: Io,
-    /// Its other end.
-    pub address: SocketAddr,
+    io: Io,
+    origin: Origin,
+    patience: Pin<Box<Sleep>>,
 }
 
 /// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin(SocketAddr);
+#[derive(Clone, Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    proven: Arc<AtomicBool>,
+}
+
+impl<Io> Peer<Io> {
+    /// A connection that was just accepted; it has `within` to prove itself.
+    pub fn new(io: Io, address: SocketAddr, within: Duration) -> Self {
+        let proven = Arc::default();
+        Self {
+            io,
+            origin: Origin { address, proven },
+            patience: Box::pin(tokio::time::sleep(within)),
+        }
+    }
+}
 
 impl<Io> Connected for Peer<Io> {
     type ConnectInfo = Origin;
 
     fn connect_info(&self) -> Origin {
-        Origin(self.address)
+        self.origin.clone()
     }
 }
 
@@ -76,6 +93,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Peer<Io> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let proven = self.origin.proven.load(Ordering::Relaxed);
+        if !proven && self.patience.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
@@ -167,6 +188,9 @@ impl Served for Service {
         }
         let address = self.address(&request);
         let proven = self.prove(request.metadata(), address).await?;
+        if let Some(origin) = request.extensions().get::<Origin>() {
+            origin.proven.store(true, Ordering::Relaxed);
+        }
         let about = about(request.metadata(), address)?;
         let agreed = Features::OURS.and(Features::parse(text(
             request.metadata(),
@@ -210,7 +234,7 @@ impl Served for Service {
 
 impl Service {
     fn address<T>(&self, request: &Request<T>) -> Option<IpAddr> {
-        let peer = request.extensions().get::<Origin>()?.0.ip();
+        let peer = request.extensions().get::<Origin>()?.address.ip();
         let headers = request.metadata().clone().into_headers();
         let trusted = &self.gateway.shared.settings.trusted_proxies;
         Some(crate::peer::client(peer, &headers, trusted))

@@ -20,6 +20,8 @@ pub struct Settings {
     pub waiting: usize,
     /// Streams that one pool may have.
     pub streams: usize,
+    /// How long a connection may take to prove whose agent it is.
+    pub prove_within: Duration,
     /// After how much silence an idle stream is asked whether it is still there.
     pub ping_every: Duration,
     /// How long it may take to say so.
@@ -38,6 +40,7 @@ impl Default for Settings {
             grace: Duration::from_secs(5),
             waiting: 256,
             streams: 1024,
+            prove_within: Duration::from_secs(20),
             ping_every: Duration::from_secs(30),
             ping_within: Duration::from_secs(20),
             // The agents that exist give up after 25 s themselves.

@@ -15,7 +15,7 @@ use super::listen::{TlsError, TlsListener};
 use crate::app::App;
 use crate::config::TlsFiles;
 use crate::error::chain;
-use crate::gateway::{Peer, serve};
+use crate::gateway::serve;
 
 /// How long requests that agents have get to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -44,9 +44,10 @@ where
     L: Listener<Addr = std::net::SocketAddr>,
 {
     let gateway = app.gateway.clone();
-    let connections = stream::unfold(listener, |mut listener| async move {
+    let taking = gateway.clone();
+    let connections = stream::unfold((listener, taking), |(mut listener, taking)| async move {
         let (io, address) = listener.accept().await;
-        Some((Ok(Peer { io, address }), listener))
+        Some((Ok(taking.peer(io, address)), (listener, taking)))
     });
     tokio::spawn(async move {
         if let Err(error) = serve(gateway, connections).await {

@@ -134,3 +134,24 @@ async fn a_pool_has_no_more_streams_than_it_may_and_tags_are_bounded() {
     let refused = world.agent(Who::default()).await.err().unwrap();
     assert_eq!(refused.code(), Code::ResourceExhausted);
 }
+
+#[tokio::test]
+async fn a_connection_that_proves_nothing_is_closed() {
+    use tokio::io::AsyncReadExt as _;
+    let world = World::with(|settings| gantry_server::gateway::Settings {
+        prove_within: std::time::Duration::from_millis(300),
+        ..settings
+    })
+    .await;
+    let mut silent = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let mut heard = Vec::new();
+    let closed = tokio::time::timeout(crate::world::LONG, silent.read_to_end(&mut heard)).await;
+    drop(closed.expect("it is closed"));
+    // One that has proven itself stays.
+    let mut agent = world.legacy().await;
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    let asked = world.get("/");
+    let (id, _) = agent.asked().await;
+    agent.answer(&id, "").await;
+    asked.await.unwrap().unwrap();
+}

@@ -12,7 +12,7 @@ use futures_util::stream;
 use gantry_protocol::Digest;
 use gantry_server::clock::UnixMillis;
 use gantry_server::domain::VcsPoolId;
-use gantry_server::gateway::{Answer, Ask, Gateway, GatewayError, Peer, Settings, serve};
+use gantry_server::gateway::{Answer, Ask, Gateway, GatewayError, Settings, serve};
 use gantry_server::store::Store;
 use gantry_server::store::vcs_pools::{self, VcsPool, VcsPoolKey};
 use gantry_server::store::vcs_requests::{self, AccessLine};
@@ -61,13 +61,14 @@ impl World {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = stream::unfold(listener, |listener| async move {
+        let taking = (listener, gateway.clone());
+        let connections = stream::unfold(taking, |(listener, gateway)| async move {
             let accepted = listener.accept().await;
             let peer = accepted.map(|(io, address)| {
                 io.set_nodelay(true).unwrap();
-                Peer { io, address }
+                gateway.peer(io, address)
             });
-            Some((peer, listener))
+            Some((peer, (listener, gateway)))
         });
         let served = gateway.clone();
         let serving = tokio::spawn(async move { serve(served, connections).await.unwrap() });
