@@ -50,6 +50,9 @@ const TAG_LIMIT: usize = 256;
 /// What an agent may send before it has to wait for us.
 const WINDOW: u32 = 1024 * 1024;
 
+/// How long who sends many wrong tokens waits for each answer.
+const TARRY: Duration = Duration::from_secs(1);
+
 /// What every refusal says, whatever was wrong.
 const REFUSED: &str = "the token of this VCS agent is not valid: its pool is gone, or was reset; give it the pool's new token";
 
@@ -248,9 +251,6 @@ impl Service {
     ) -> Result<Proven, Status> {
         let now = UnixMillis::now();
         let id = text(metadata, metadata::POOL);
-        self.limits
-            .may_guess(id, address, now)
-            .map_err(|error| Status::resource_exhausted(error.to_string()))?;
         let given = Digest::of(text(metadata, metadata::KEY).as_bytes()).hex();
         let found = self.matching(id, &given, now).await;
         let found = found.map_err(|error| {
@@ -260,14 +260,26 @@ impl Service {
             );
             Status::unavailable("the server can't look at its pools: connect again in a moment")
         })?;
-        found.ok_or_else(|| {
-            self.limits.guessed(id, address, now);
-            tracing::warn!(
-                address = address.map(|ip| ip.to_string()),
-                "a VCS agent with a wrong token was refused"
-            );
-            Status::unauthenticated(REFUSED)
-        })
+        match found {
+            // Whoever has the key is not kept out by another at the same address who has not.
+            Some(proven) => Ok(proven),
+            None => Err(self.refuse(id, address, now).await),
+        }
+    }
+
+    /// What a wrong token gets; somebody who sends many gets it late.
+    async fn refuse(&self, id: &str, address: Option<IpAddr>, now: UnixMillis) -> Status {
+        if let Err(error) = self.limits.may_guess(id, address, now) {
+            tokio::time::sleep(TARRY).await;
+            return Status::resource_exhausted(error.to_string());
+        }
+        self.limits.guessed(id, address, now);
+        tracing::warn!(
+            pool = plain(id).chars().take(32).collect::<String>(),
+            address = address.map(|ip| ip.to_string()),
+            "a VCS agent with a wrong token was refused"
+        );
+        Status::unauthenticated(REFUSED)
     }
 
     async fn matching(
