@@ -7,9 +7,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -61,6 +61,7 @@ impl Fake {
         let world = Arc::new(Mutex::new(World::default()));
         let app = Router::new()
             .route("/graphql", post(answer))
+            .route("/api/states/{stack}/{version}", get(state))
             .with_state(Arc::clone(&world));
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -147,6 +148,17 @@ impl Fake {
             out: String::from_utf8(done.stdout).unwrap(),
             err: String::from_utf8(done.stderr).unwrap(),
         }
+    }
+}
+
+/// A stack's state, to whoever has the permission `may`.
+async fn state(
+    Path((stack, version)): Path<(String, u64)>,
+    Query(query): Query<HashMap<String, String>>,
+) -> (StatusCode, String) {
+    match query.get("permission").map(String::as_str) {
+        Some("may") => (StatusCode::OK, format!("state {version} of {stack}")),
+        _ => (StatusCode::UNAUTHORIZED, String::new()),
     }
 }
 

@@ -226,6 +226,18 @@ async fn versions_of_a_state_are_listed_and_gone_back_to() {
     ];
     let done = fake.gantry(&list).await;
     assert_eq!((done.code, done.out.lines().count()), (0, 60), "{done:?}");
+    let (url, out) = (fake.url.clone(), fake.home.path().join("state"));
+    fake.on("stateDownloadUrl", move |_, _| {
+        let url = format!("{url}/api/states/net/60?permission=may");
+        Answer::Data(json!({ "stateDownloadUrl": { "url": url } }))
+    });
+    let out = out.display().to_string();
+    let pull = ["stack", "state", "pull", "--id", "net", "--out", &out];
+    let done = fake.gantry(&pull).await;
+    assert_eq!((done.code, done.out.as_str()), (0, ""), "{done:?}");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "state 60 of net");
+    let done = fake.gantry(&pull).await;
+    assert!(done.err.contains("exists already"), "{done:?}");
     fake.on("stackStateRollback", move |_, _| {
         Answer::Data(json!({ "stackStateRollback": version(61) }))
     });

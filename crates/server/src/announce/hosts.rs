@@ -253,8 +253,16 @@ mod tests {
         assert_eq!(all[1].0, path);
         assert!(all[1].1["note"].as_str().unwrap().contains("+2 ~1 -0"));
 
-        for host in [CodeHost::BitbucketDatacenter, CodeHost::AzureDevops] {
-            let url = "https://dev.azure.com/org/proj/_git/net";
+        for (host, url) in [
+            (
+                CodeHost::BitbucketDatacenter,
+                "https://bitbucket.example/scm/acme/net.git",
+            ),
+            (
+                CodeHost::AzureDevops,
+                "https://dev.azure.com/org/proj/_git/net",
+            ),
+        ] {
             let record = record(RunType::Proposed, url).await;
             let all = messages(
                 (host, "https://host"),

@@ -89,10 +89,20 @@ impl<'a> Host<'a> {
 
     /// Tells of a push and waits until it was acted upon; what came of it.
     async fn tell(&self, branch: &str, head: &str, changed: &[&str]) -> String {
+        self.told(&self.push(branch, head, changed)).await
+    }
+
+    /// As [`Host::tell`], of a push that lists no paths.
+    async fn tell_forced(&self, branch: &str, head: &str) -> String {
+        let mut body: Value = serde_json::from_str(&self.push(branch, head, &[])).unwrap();
+        body["forced"] = json!(true);
+        self.told(&body.to_string()).await
+    }
+
+    async fn told(&self, body: &str) -> String {
         self.sent.set(self.sent.get() + 1);
-        let body = self.push(branch, head, changed);
         let delivery = format!("d-{}", self.sent.get());
-        let (status, text) = self.send(&body, &delivery, &self.secret).await;
+        let (status, text) = self.send(body, &delivery, &self.secret).await;
         assert_eq!((status, text.as_str()), (202, "1 new pushes\n"));
         let found = until(async || {
             let found = self.world.reader.ok(PUSHES, json!({})).await;
@@ -203,15 +213,39 @@ async fn a_preview_is_replaced_by_the_next_push_of_its_branch() {
     assert_eq!(outcome, "net: the branch is gone; 1 previews were ended");
 }
 
-#[tokio::test]
-async fn messages_paths_and_policies_decide() {
-    let world = World::new().await;
+/// A stack `net` of the directory `infra` of a real repository.
+async fn stack_of_a_directory(world: &World) {
     let pool = world.pool().await;
     let (url, _) = world.repository();
     let input = json!({ "name": "Net", "repository": url, "branch": "main", "projectRoot": "infra",
         "workerPool": pool["id"], "vendorConfig": { "openTofu": { "version": "1.8.2" } } });
     let text = "mutation($input:StackInput!){stackCreate(input: $input, manageState: true){id}}";
     world.admin.ok(text, json!({ "input": input })).await;
+}
+
+#[tokio::test]
+async fn what_a_message_does_not_tell_is_found_by_comparing() {
+    let world = World::new().await;
+    stack_of_a_directory(&world).await;
+    let host = Host::new(&world, "GITHUB", json!({})).await;
+    let first = host.commit("main", "infra/a", "code");
+    // Nothing is known to compare it with.
+    let outcome = host.tell_forced("main", &first).await;
+    assert!(outcome.contains("TRACKED run"), "{outcome}");
+    let elsewhere = host.commit("main", "README.md", "words");
+    assert_eq!(
+        host.tell_forced("main", &elsewhere).await,
+        "net: nothing started: nothing below its project root changed"
+    );
+    let inside = host.commit("main", "infra/b", "more code");
+    let outcome = host.tell_forced("main", &inside).await;
+    assert!(outcome.contains("TRACKED run"), "{outcome}");
+}
+
+#[tokio::test]
+async fn messages_paths_and_policies_decide() {
+    let world = World::new().await;
+    stack_of_a_directory(&world).await;
     let host = Host::new(&world, "GITHUB", json!({})).await;
 
     let skipped = host.commit("main", "infra/a", "later [skip ci]");
