@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pem::{EncodeConfig, LineEnding, Pem, encode_many_config};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::bundle::as_pem;
 use crate::client::{ClientError, NamedPem, certificates, check_roots};
 
 /// The variable that every component reads.
@@ -153,17 +153,11 @@ pub fn read_file(origin: &str, content: &[u8]) -> Result<NamedPem, ClientError> 
         pem,
     };
     let given = match X509Certificate::from_der(content) {
-        Ok(_) => named(pem::encode(&Pem::new("CERTIFICATE", content)).into_bytes()),
+        Ok(_) => named(as_pem(&[content.into()]).into_bytes()),
         Err(_) => named(content.to_vec()),
     };
     check_roots(&given)?;
-    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
-    let found = certificates(&given)?;
-    let blocks: Vec<Pem> = found
-        .iter()
-        .map(|der| Pem::new("CERTIFICATE", der.as_ref()))
-        .collect();
-    Ok(named(encode_many_config(&blocks, config).into_bytes()))
+    Ok(named(as_pem(&certificates(&given)?).into_bytes()))
 }
 
 /// `base64` wraps its lines unless told otherwise.

@@ -4,6 +4,7 @@
 //! operator's roots alone, which would cut such a program off from everybody else.
 
 use pem::{EncodeConfig, LineEnding, Pem, encode_many_config};
+use rustls::pki_types::CertificateDer;
 
 use crate::client::{ClientError, NamedPem, certificates};
 
@@ -17,12 +18,15 @@ pub fn merged_bundle(extra: &[NamedPem]) -> Result<String, ClientError> {
     for pem in extra {
         all.extend(certificates(pem)?);
     }
-    let blocks: Vec<Pem> = all
-        .iter()
-        .map(|certificate| Pem::new("CERTIFICATE", certificate.as_ref()))
-        .collect();
+    Ok(as_pem(&all))
+}
+
+/// Certificates as PEM text, one block each.
+pub(crate) fn as_pem(certificates: &[CertificateDer<'_>]) -> String {
+    let block = |certificate: &CertificateDer<'_>| Pem::new("CERTIFICATE", certificate.as_ref());
+    let blocks: Vec<Pem> = certificates.iter().map(block).collect();
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
-    Ok(encode_many_config(&blocks, config))
+    encode_many_config(&blocks, config)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::auth::bearer_token;
 use crate::clock::UnixMillis;
 use crate::domain::StateVersion;
 use crate::error::chain;
-use crate::operations::{Caller, OperationError, id_at, subject};
+use crate::operations::{Caller, Manage, OperationError, id_at, subject};
 
 /// Which state's log.
 #[derive(Debug, Deserialize)]
@@ -104,19 +104,24 @@ async fn bearer(app: &Arc<App>, headers: &HeaderMap) -> Result<Caller, Box<Respo
     }
 }
 
+/// A caller who may manage things.
+async fn manager(app: &Arc<App>, headers: &HeaderMap) -> Result<Manage, Box<Response>> {
+    let manage = bearer(app, headers).await?.manage();
+    manage.map_err(|error| {
+        let refused = (StatusCode::FORBIDDEN, format!("{error}\n"));
+        Box::new(refused.into_response())
+    })
+}
+
 /// One JSON object per line, oldest first.
 async fn audit(
     State(app): State<Arc<App>>,
     Query(span): Query<Span>,
     headers: HeaderMap,
 ) -> Response {
-    let caller = match bearer(&app, &headers).await {
-        Ok(caller) => caller,
-        Err(refused) => return *refused,
-    };
-    let manage = match caller.manage() {
+    let manage = match manager(&app, &headers).await {
         Ok(manage) => manage,
-        Err(error) => return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response(),
+        Err(refused) => return *refused,
     };
     let moment = |seconds: i64| UnixMillis(seconds.saturating_mul(1000));
     let until = span.until.map_or_else(UnixMillis::now, moment);
@@ -139,13 +144,9 @@ async fn archive(
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Response {
-    let caller = match bearer(&app, &headers).await {
-        Ok(caller) => caller,
-        Err(refused) => return *refused,
-    };
-    let manage = match caller.manage() {
+    let manage = match manager(&app, &headers).await {
         Ok(manage) => manage,
-        Err(error) => return (StatusCode::FORBIDDEN, format!("{error}\n")).into_response(),
+        Err(refused) => return *refused,
     };
     let found = manage.archive(&integration, &wanted.repository, &wanted.commit);
     match found.await {

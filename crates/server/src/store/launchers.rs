@@ -107,6 +107,49 @@ impl Code for Intake {
         &[(Self::Open, "OPEN"), (Self::Drained, "DRAINED")];
 }
 
+/// Who wants to be a launcher of a pool.
+#[derive(Clone, Debug)]
+pub struct Newcomer {
+    /// The id that it gets.
+    pub id: LauncherId,
+    /// The pool it enrols with.
+    pub pool: PoolId,
+    /// The key it registers.
+    pub public_key: EdPublic,
+    /// The pool's key that it proved.
+    pub pool_key: Ulid,
+    /// Digest of its host's machine id.
+    pub machine: Digest,
+    /// What it says of itself.
+    pub about: About,
+    /// The address it comes from.
+    pub address: String,
+}
+
+impl Newcomer {
+    /// The launcher that it is from `at` on, before any process of it took over.
+    pub fn enrolled(self, at: UnixMillis) -> Launcher {
+        Launcher {
+            id: self.id,
+            pool: self.pool,
+            public_key: self.public_key,
+            pool_key: self.pool_key,
+            machine: self.machine,
+            about: self.about,
+            address: self.address,
+            epoch: 0,
+            process: String::new(),
+            taken_over_at: UnixMillis(0),
+            seen_at: UnixMillis(0),
+            free_slots: 0,
+            condition: None,
+            intake: Intake::Open,
+            standing: Standing::Active,
+            enrolled_at: at,
+        }
+    }
+}
+
 impl Launcher {
     /// Whether it may get a run now, if it was heard of at `seen_after` or later.
     pub fn has_room(&self, seen_after: UnixMillis) -> bool {

@@ -10,7 +10,7 @@ use gantry_protocol::payload::{Hooks, ToolKind};
 use gantry_protocol::{Digest, LauncherId, PoolId, RunId, RunType, StackId};
 use ulid::Ulid;
 
-use super::launchers::{Intake, Launcher, Standing};
+use super::launchers::{Launcher, Newcomer};
 use super::pool_keys::PoolKey;
 use super::pools::Pool;
 use super::runs::{NewRun, RunRecord, RunSettings};
@@ -173,7 +173,7 @@ pub(crate) fn sample_stack(id: &StackId, pool: PoolId) -> Stack {
 
 /// A launcher that just enrolled.
 pub(crate) fn newcomer(pool: PoolId) -> Launcher {
-    Launcher {
+    Newcomer {
         id: LauncherId::from_ulid(Ulid::generate()),
         pool,
         public_key: EdKey::generate().public(),
@@ -181,14 +181,6 @@ pub(crate) fn newcomer(pool: PoolId) -> Launcher {
         machine: Digest::of(b"machine"),
         about: About::default(),
         address: "192.0.2.1".to_owned(),
-        epoch: 0,
-        process: String::new(),
-        taken_over_at: UnixMillis(0),
-        seen_at: UnixMillis(0),
-        free_slots: 0,
-        condition: None,
-        intake: Intake::Open,
-        standing: Standing::Active,
-        enrolled_at: UnixMillis::now(),
     }
+    .enrolled(UnixMillis::now())
 }

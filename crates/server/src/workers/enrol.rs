@@ -26,7 +26,7 @@ use crate::clock::UnixMillis;
 use crate::domain::{Actor, Admission};
 use crate::pki;
 use crate::store::audit::{self, Deed};
-use crate::store::launchers::{self, Intake, Launcher, Standing};
+use crate::store::launchers::{self, Launcher, Newcomer, Standing};
 use crate::store::pool_keys::{self, PoolKey};
 use crate::store::pools::{self, Pool};
 
@@ -148,7 +148,7 @@ impl Control {
         &self,
         tx: &mut crate::store::Tx,
         pool: &Pool,
-        mut newcomer: Launcher,
+        newcomer: Newcomer,
         now: UnixMillis,
     ) -> Result<LauncherId, Refusal> {
         let known = launchers::of_pool(tx, pool.id).await?.len();
@@ -159,18 +159,17 @@ impl Control {
             tracing::warn!("{text}");
             Refusal::new(ProblemCode::Revoked, text)
         })?;
-        newcomer.enrolled_at = now;
-        newcomer.standing = match admission {
-            Admission::Open => Standing::Active,
-            Admission::Approval => Standing::Pending { at: now },
-        };
-        launchers::insert(tx, &newcomer).await?;
-        let detail = json!({"pool": pool.id, "address": newcomer.address,
-            "host": newcomer.about.host, "key": newcomer.pool_key,
+        let mut launcher = newcomer.enrolled(now);
+        if admission == Admission::Approval {
+            launcher.standing = Standing::Pending { at: now };
+        }
+        launchers::insert(tx, &launcher).await?;
+        let detail = json!({"pool": pool.id, "address": launcher.address,
+            "host": launcher.about.host, "key": launcher.pool_key,
             "waits_for_approval": admission == Admission::Approval});
-        self.audit(tx, newcomer.id, "launcher.enrol", detail)
+        self.audit(tx, launcher.id, "launcher.enrol", detail)
             .await?;
-        Ok(newcomer.id)
+        Ok(launcher.id)
     }
 
     fn newcomer(
@@ -180,8 +179,8 @@ impl Control {
         proof: &EnrolProof,
         about: About,
         address: Option<IpAddr>,
-    ) -> Launcher {
-        Launcher {
+    ) -> Newcomer {
+        Newcomer {
             id: LauncherId::from_ulid(self.store.new_id()),
             pool: pool.id,
             public_key: proof.launcher_key,
@@ -189,15 +188,6 @@ impl Control {
             machine: proof.machine,
             about,
             address: address.map(|ip| ip.to_string()).unwrap_or_default(),
-            epoch: 0,
-            process: String::new(),
-            taken_over_at: UnixMillis(0),
-            seen_at: UnixMillis(0),
-            free_slots: 0,
-            condition: None,
-            intake: Intake::Open,
-            standing: Standing::Active,
-            enrolled_at: UnixMillis(0),
         }
     }
 

@@ -12,7 +12,7 @@ use gantry_protocol::version::{CONTROL, CONTROL_HEADER};
 use gantry_protocol::{Attempt, Digest, LauncherId, RunId, RunState};
 use gantry_server::clock::UnixMillis;
 use gantry_server::domain::{GrantedPhase, RunEnd, RunEvent};
-use gantry_server::store::launchers::{self, Intake, Launcher, Standing};
+use gantry_server::store::launchers::{self, Launcher, Newcomer};
 use gantry_server::store::logs::{self, SectionId};
 use gantry_server::store::pools::{self, Pool};
 use gantry_server::store::{leases, runs};
@@ -25,7 +25,7 @@ const TEXT: &str = "Initializing…\r\n\u{1b}[32mok\u{1b}[0m\n";
 
 fn launcher(pool: &Pool) -> Launcher {
     let now = UnixMillis::now();
-    Launcher {
+    let newcomer = Newcomer {
         id: LauncherId::from_ulid(ulid::Ulid::nil()),
         pool: pool.id,
         pool_key: pool.key.id,
@@ -38,15 +38,13 @@ fn launcher(pool: &Pool) -> Launcher {
             metadata: [("rack".to_owned(), "7".to_owned())].into(),
         },
         address: "192.0.2.7".to_owned(),
+    };
+    Launcher {
         epoch: 1,
         process: "p".to_owned(),
         taken_over_at: now,
         seen_at: now,
-        free_slots: 0,
-        condition: None,
-        intake: Intake::Open,
-        standing: Standing::Active,
-        enrolled_at: now,
+        ..newcomer.enrolled(now)
     }
 }
 

@@ -6,21 +6,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use async_graphql::{Request, Variables};
-use gantry_protocol::LauncherId;
-use gantry_protocol::control::session::About;
 use gantry_protocol::crypto::EdKey;
 use gantry_server::auth::{Role, create_key};
-use gantry_server::clock::UnixMillis;
 use gantry_server::graphql::{ApiSchema, schema};
 use gantry_server::operations::Caller;
-use gantry_server::store::launchers::{self, Intake, Launcher, Standing};
-use gantry_server::store::pool_keys;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Instrument, Subscriber, span};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::matrix::worker::enrolled;
 use crate::world::{KEY_TEXT, World};
 
 /// Of each counted operation, by its span, the statements.
@@ -260,44 +256,17 @@ async fn a_list_of_runs_costs_the_same_whatever_its_length() {
         .await;
 }
 
-/// Enrols launchers in a pool, past the control channel.
-async fn launchers_of(world: &World, pool: &str, count: usize) {
-    let store = &world.app().store;
-    let pool = pool.parse().unwrap();
-    let mut tx = store.begin().await.unwrap();
-    let key = pool_keys::of_pool(&mut tx, pool).await.unwrap().remove(0);
-    for n in 0..count {
-        let launcher = Launcher {
-            id: LauncherId::from_ulid(store.new_id()),
-            pool,
-            public_key: EdKey::generate().public(),
-            pool_key: key.id,
-            machine: gantry_protocol::Digest::of(&[u8::try_from(n).unwrap()]),
-            about: About::default(),
-            address: "127.0.0.1".to_owned(),
-            epoch: 0,
-            process: String::new(),
-            taken_over_at: UnixMillis(0),
-            seen_at: UnixMillis(0),
-            free_slots: 0,
-            condition: None,
-            intake: Intake::Open,
-            standing: Standing::Active,
-            enrolled_at: UnixMillis(1),
-        };
-        launchers::insert(&mut tx, &launcher).await.unwrap();
-    }
-    store.commit(tx).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_pool_of_twenty_costs_what_a_pool_of_two_costs() {
     let world = World::with(&["--api-rate", "0"]).await;
     let text = "query($id:ID!){workerPool(id:$id){busyWorkers workersCount schedulable workers{id busy status}}}";
     let asker = Asker::new(&world).await;
     let (small, large) = (world.pool().await, world.pool().await);
-    launchers_of(&world, small["id"].as_str().unwrap(), 2).await;
-    launchers_of(&world, large["id"].as_str().unwrap(), 20).await;
+    for (pool, count) in [(&small, 2), (&large, 20)] {
+        for _ in 0..count {
+            enrolled(&world, pool["id"].as_str().unwrap(), &EdKey::generate()).await;
+        }
+    }
     let found = asker.same(
         text,
         (json!({ "id": small["id"] }), json!({ "id": large["id"] })),

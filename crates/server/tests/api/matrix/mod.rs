@@ -1,7 +1,7 @@
 //! Every root field of the schema × every role × things of one's own space and of another one: all cells executed.
 
 mod rules;
-mod worker;
+pub(crate) mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,18 +8,18 @@ use gantry_protocol::crypto::{EdKey, jws};
 use gantry_protocol::version::{CONTROL, CONTROL_HEADER};
 use gantry_protocol::{Digest, LauncherId, PoolId};
 use gantry_server::clock::UnixMillis;
-use gantry_server::store::launchers::{self, Intake, Launcher, Standing};
+use gantry_server::store::launchers::{self, Newcomer};
 use gantry_server::store::pools;
 
 use crate::world::World;
 
 /// Enrols a worker in a pool, past the control channel.
-pub(super) async fn enrolled(world: &World, pool: &str, key: &EdKey) -> LauncherId {
+pub(crate) async fn enrolled(world: &World, pool: &str, key: &EdKey) -> LauncherId {
     let store = &world.app().store;
     let id = LauncherId::from_ulid(store.new_id());
     let pool: PoolId = pool.parse().unwrap();
     let mut tx = store.begin().await.unwrap();
-    let launcher = Launcher {
+    let launcher = Newcomer {
         id,
         pool,
         public_key: key.public(),
@@ -27,16 +27,8 @@ pub(super) async fn enrolled(world: &World, pool: &str, key: &EdKey) -> Launcher
         machine: Digest::of(b"machine"),
         about: About::default(),
         address: "127.0.0.1".to_owned(),
-        epoch: 0,
-        process: String::new(),
-        taken_over_at: UnixMillis(0),
-        seen_at: UnixMillis(0),
-        free_slots: 0,
-        condition: None,
-        intake: Intake::Open,
-        standing: Standing::Active,
-        enrolled_at: UnixMillis::now(),
     };
+    let launcher = launcher.enrolled(UnixMillis::now());
     launchers::insert(&mut tx, &launcher).await.unwrap();
     store.commit(tx).await.unwrap();
     id
