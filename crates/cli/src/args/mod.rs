@@ -13,6 +13,7 @@ mod dev;
 mod hosts;
 mod policy;
 mod pool;
+mod release;
 mod sign;
 mod stack;
 mod vcs_pool;
@@ -32,6 +33,7 @@ pub use hosts::{
 };
 pub use policy::{AttachArgs, PolicyCommand, PolicyCreateArgs, PolicyUpdateArgs, SimulateArgs};
 pub use pool::{DrainArgs, PoolChangeArgs, PoolCommand, PoolCreateArgs, PoolResetArgs, WorkerArgs};
+pub use release::ReleaseCommand;
 pub use sign::{AlgorithmArg, KeyCommand, SignArgs, SignerArgs};
 pub use stack::{
     ConfigArgs, CreateArgs, DecideArgs, DeployArgs, HookArgs, LogsArgs, PreviewArgs,
@@ -121,7 +123,7 @@ pub enum Command {
     Key(KeyCommand),
     /// Signs a run, to be sent with it: prints an entry for its metadata
     Sign(Box<SignArgs>),
-    /// Signs worker binaries, offline
+    /// Signs worker binaries and whole releases, and verifies releases; offline
     #[command(subcommand)]
     Release(ReleaseCommand),
     /// CAs of your own, for every component
@@ -167,31 +169,6 @@ pub enum RunCommand {
         /// The run's id
         #[arg(long, value_name = "ID")]
         run: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ReleaseCommand {
-    /// Makes an Ed25519 release key: the private half into a file, the public half printed
-    Keygen {
-        /// Where the private key goes (PKCS#8 PEM, mode 0600, a new file)
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-    /// Signs a worker binary's manifest
-    Sign {
-        /// The release key's file
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-        /// The worker executable
-        #[arg(long, value_name = "FILE")]
-        binary: PathBuf,
-        /// Version to state
-        #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
-        release: String,
-        /// Where the manifest goes; printed otherwise
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
     },
 }
 

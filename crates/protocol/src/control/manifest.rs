@@ -1,4 +1,7 @@
-//! The worker's signed manifest. Signed offline by the release key; the server only hands it out.
+//! What the release key signs, offline: a worker's manifest, and the manifest of a whole release.
+//!
+//! Takes and gives values. Never: a field that whoever reads it may pass over. `scripts/install` reads the release's manifest
+//! with a shell, in exactly the order in which the fields stand here.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,4 +29,40 @@ pub struct WorkerManifest {
 
 impl Signed for WorkerManifest {
     const TYP: &'static str = "gantry-worker+jws";
+}
+
+/// Product name in a release's manifest.
+pub const RELEASE: &str = "gantry";
+
+/// Every file of a release, under one signature: name and version are part of what is signed, so that an older or another
+/// release can't stand in for the one that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseManifest {
+    /// [`RELEASE`].
+    pub product: String,
+    /// Semantic version.
+    pub version: String,
+    /// The commit that it was made from: 40 hex digits.
+    pub commit: String,
+    /// The files, by name.
+    pub files: Vec<ReleaseFile>,
+}
+
+/// One file of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseFile {
+    /// Plain file name: letters, digits and `._+~-`.
+    pub name: String,
+    /// `x86_64`, `aarch64`, or `any`.
+    pub arch: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of the content.
+    pub sha256: Digest,
+}
+
+impl Signed for ReleaseManifest {
+    const TYP: &'static str = "gantry-release+jws";
 }

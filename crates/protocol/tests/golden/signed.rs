@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gantry_protocol::control::envelope::{self, EnvelopeClaims, Expected};
 use gantry_protocol::control::inbox::SealedRun;
-use gantry_protocol::control::manifest::{PRODUCT, WorkerManifest};
+use gantry_protocol::control::manifest::{
+    PRODUCT, RELEASE, ReleaseFile, ReleaseManifest, WorkerManifest,
+};
 use gantry_protocol::control::session::{Claim, EnrolProof, SessionProof, Takeover};
 use gantry_protocol::control::token::PoolToken;
 use gantry_protocol::control::workspace::WorkspaceAttestation;
@@ -28,6 +30,7 @@ pub(crate) const FILES: &[&str] = &[
     "keys/launcher.pem",
     "signed-1/envelope.jws",
     "signed-1/manifest.jws",
+    "signed-1/release.jws",
     "signed-1/session-proof.jws",
     "signed-1/enrol-proof.jws",
     "signed-1/attestation.jws",
@@ -44,6 +47,7 @@ pub(crate) fn claims() -> Vec<Golden> {
     vec![
         Golden::new("signed-1/envelope-claims", Refused, envelope_claims()),
         Golden::new("signed-1/manifest-claims", Refused, manifest()),
+        Golden::new("signed-1/release-claims", Refused, release()),
         Golden::new("signed-1/enrol-proof-claims", Refused, enrol_proof()),
         Golden::new("signed-1/session-proof-claims", Refused, session_proof()),
         Golden::new("signed-1/session-proof-renew-claims", Refused, renewed),
@@ -79,6 +83,24 @@ fn manifest() -> WorkerManifest {
         arch: "aarch64".into(),
         sha256: digest("worker"),
         size: 1_234_567,
+    }
+}
+
+fn release() -> ReleaseManifest {
+    let file = |name: &str, arch: &str| ReleaseFile {
+        name: name.into(),
+        arch: arch.into(),
+        size: 1_234_567,
+        sha256: digest(name),
+    };
+    ReleaseManifest {
+        product: RELEASE.into(),
+        version: "0.1.0".into(),
+        commit: "0123456789abcdef0123456789abcdef01234567".into(),
+        files: vec![
+            file("SHA256SUMS", "any"),
+            file("gantry-launcher-0.1.0-x86_64.tar.gz", "x86_64"),
+        ],
     }
 }
 
@@ -136,6 +158,7 @@ fn check_ed<T: Signed + PartialEq + std::fmt::Debug>(file: &str, key: &str, docu
 fn eddsa_documents_are_signed_and_verified_as_their_files() {
     check_ed("signed-1/envelope.jws", "server", envelope_claims());
     check_ed("signed-1/manifest.jws", "release", manifest());
+    check_ed("signed-1/release.jws", "release", release());
     check_ed("signed-1/session-proof.jws", "launcher", session_proof());
 }
 

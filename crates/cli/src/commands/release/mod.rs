@@ -1,4 +1,4 @@
-//! `gantry release …`: the release key and the worker's signed manifest. Offline: no server is asked.
+//! `gantry release …`: the release key, the worker's signed manifest, whole releases. Offline: no server is asked.
 //!
 //! Never: a manifest for a file that is not a Linux executable of a known architecture.
 
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use gantry_protocol::control::manifest::{PRODUCT, WorkerManifest};
-use gantry_protocol::crypto::EdKey;
 use gantry_protocol::crypto::jws::sign_ed;
+use gantry_protocol::crypto::{EdKey, EdPublic};
 use gantry_protocol::{Digest, Secret};
 use serde_json::json;
 
@@ -16,6 +16,8 @@ use crate::args::ReleaseCommand;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::files::NewFile;
+
+mod whole;
 
 /// What is signed, and with which key.
 pub struct SignRequest<'a> {
@@ -36,6 +38,25 @@ pub fn run(context: &Context, command: ReleaseCommand) -> anyhow::Result<Exit> {
                 .printer
                 .details(&json!({ "publicKey": public }), &lines)?;
         }
+        ReleaseCommand::Public { key } => {
+            let line = format!("{}\n", public_key(&key)?);
+            context.printer.data(line.as_bytes())?;
+        }
+        ReleaseCommand::Seal {
+            key,
+            commit,
+            release,
+            dir,
+        } => {
+            let files = whole::seal(&dir, &release, &commit, &read_key(&key)?)?;
+            let note = format!("{files} files signed as release {release}");
+            context.printer.note(&note);
+        }
+        ReleaseCommand::Verify {
+            trust,
+            partial,
+            dir,
+        } => verify(context, &dir, &trust, partial)?,
         ReleaseCommand::Sign {
             key,
             binary,
@@ -55,6 +76,15 @@ pub fn run(context: &Context, command: ReleaseCommand) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+fn verify(context: &Context, dir: &Path, trust: &[EdPublic], partial: bool) -> anyhow::Result<()> {
+    let (manifest, found) = whole::verify(dir, trust, partial)?;
+    context.printer.note(&format!(
+        "release {} of commit {}, as signed",
+        manifest.version, manifest.commit
+    ));
+    context.printer.rows(&found)
 }
 
 /// Makes a key into a new private file; gives the public half as launchers trust it.
