@@ -4,7 +4,7 @@ use super::{Report, host};
 use crate::config::Config;
 use crate::container::NetworkChoice;
 use crate::engine::{Docker, EngineInfo};
-use crate::network::{Networks, Setup, Slots};
+use crate::network::{self, Networks, Setup, Slots};
 use crate::report::Chain;
 
 pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<(Docker, EngineInfo)> {
@@ -31,6 +31,9 @@ pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<(Doc
     );
     properties(config, &about, report);
     network(config, &engine, report).await;
+    if matches!(config.containers.network, NetworkChoice::PerRun { .. }) {
+        apart(report).await;
+    }
     if let Some(root) = Some(about.root_dir.as_path()).filter(|_| engine.socket().is_some()) {
         host::disk("docker's directory", root, config.room.min_free, report);
     }
@@ -123,6 +126,24 @@ async fn network(config: &Config, engine: &Docker, report: &mut Report) {
             "network",
             Chain(&error),
             "name a free private range (GANTRY_NETWORK_POOL) or a network (SPACELIFT_WORKER_NETWORK)",
+        ),
+    }
+}
+
+async fn apart(report: &mut Report) {
+    match network::can_set_rules().await {
+        Ok(()) => report.ok(
+            "runs apart",
+            "rules of this host's kernel keep everybody out of runs' networks",
+        ),
+        Err(error) => report.warning(
+            "runs apart",
+            format!(
+                "{}: {}",
+                network::DOCKER_ALONE,
+                Chain(&error)
+            ),
+            "run the launcher as root with CAP_NET_ADMIN in the engine's network namespace, with iptables installed",
         ),
     }
 }

@@ -1,192 +1,84 @@
-//! Keeps the runs' own networks from link-local addresses, where clouds serve the host's credentials.
+//! What the runs' own networks are kept from: link-local addresses, and each other.
 //!
-//! Takes the prefix of the bridges' names, gives rules in the kernel's `raw` table: they meet a packet before any
-//! address translation and before it is known whether it is forwarded or for the host itself, and no other program's
-//! rule can let it through first. Runs' own networks carry no IPv6, so there is nothing to block there. Never: a rule
-//! that touches packets of other interfaces.
+//! Takes the prefix of the bridges' names, gives the rules. Runs' own networks carry no IPv6, so there is
+//! nothing of it to keep off.
 
 use std::net::Ipv4Addr;
-use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
-use tracing::{debug, info};
-
+use super::firewall::{self, Rules};
 use super::host;
+use super::plan::bridge_prefix;
 
-/// Addresses that are blocked.
+/// What the names of all chains begin with; a launcher's key follows.
+const CHAIN: &str = "GANTRY-";
+
+/// Where clouds serve the host's credentials.
 const LINK_LOCAL: &str = "169.254.0.0/16";
 
-/// iptables waits for others' changes this long, in seconds.
-const WAIT: &str = "10";
-
-/// Where iptables is looked for.
-const PATH: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
-
-/// iptables has to answer within this.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Why link-local addresses are not blocked.
-#[derive(Debug, thiserror::Error)]
-pub enum BlockError {
-    /// The engine is elsewhere.
-    #[error(
-        "the engine's bridge `{bridge}` is not on this host (a remote engine, or a launcher in a container or network namespace): run the launcher in the engine's own network namespace, or unset the variable and block 169.254.0.0/16 there"
-    )]
-    Elsewhere {
-        /// A bridge that was looked for.
-        bridge: String,
-    },
-    /// No such program.
-    #[error("`{program}` could not be run: install iptables on the engine's host")]
-    Missing {
-        /// The program.
-        program: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It failed.
-    #[error("`{program}` failed: {said} (it needs root on the engine's host)")]
-    Failed {
-        /// The program.
-        program: &'static str,
-        /// Its words.
-        said: String,
-    },
-    /// It hangs.
-    #[error("`{program}` gave no answer within {} s", DEADLINE.as_secs())]
-    Silent {
-        /// The program.
-        program: &'static str,
-    },
+/// Keeps containers from link-local addresses, wherever they are served: the rules meet a packet before any
+/// translation of addresses and before it is known whether it is forwarded or for the host itself. `key` makes the
+/// chain's name unlike others'.
+pub(super) fn metadata(key: &str, prefix: &str) -> Rules {
+    link_local(key, prefix, &host::link_local_name_servers())
 }
 
-/// The rules of one launcher.
-#[derive(Debug)]
-pub(super) struct Block {
-    chain: String,
-    jump: String,
-    rules: Vec<String>,
-}
-
-impl Block {
-    /// For bridges whose names begin with `prefix`; `key` makes the chain's name unlike others'.
-    pub(super) fn new(key: &str, prefix: &str) -> Self {
-        Self::with_name_servers(key, prefix, &host::link_local_name_servers())
+/// Lets nobody open a connection to a container, whatever network or host it comes from: runs offer nothing.
+///
+/// Docker keeps its networks apart too, by a jump that it takes out and puts in again each time that anybody makes a
+/// network on the host. Meanwhile packets pass.
+pub(super) fn apart(key: &str, prefix: &str) -> Rules {
+    let chain = format!("{CHAIN}{key}");
+    Rules {
+        table: "mangle",
+        purpose: "nothing reaches into runs' networks",
+        jump: format!("FORWARD -o {prefix}+ -j {chain}"),
+        lines: vec![format!(
+            "-A {chain} -m conntrack --ctstate INVALID,NEW -j DROP"
+        )],
+        chain,
     }
+}
 
-    fn with_name_servers(key: &str, prefix: &str, servers: &[Ipv4Addr]) -> Self {
-        let chain = format!("GANTRY-{key}");
-        let mut rules = Vec::new();
-        for server in servers {
-            // Some clouds resolve names where they serve credentials.
-            for protocol in ["udp", "tcp"] {
-                rules.push(format!(
-                    "-A {chain} -d {server}/32 -p {protocol} -m {protocol} --dport 53 -j RETURN"
-                ));
+/// Takes away the rules of launchers whose bridges are gone: they left this host, or another directory is theirs now.
+/// A launcher makes its bridges before its rules, so those of one that starts meanwhile are never taken for such.
+pub(super) async fn sweep() {
+    for table in ["raw", "mangle"] {
+        // Where rules can't be seen there are none of ours.
+        let standing = firewall::table(table).await.unwrap_or_default();
+        for key in keys(&standing) {
+            let prefix = bridge_prefix(key);
+            if !host::has_interfaces(&prefix) {
+                metadata(key, &prefix).lift().await;
+                apart(key, &prefix).lift().await;
             }
         }
-        rules.push(format!("-A {chain} -d {LINK_LOCAL} -j DROP"));
-        Self {
-            jump: format!("PREROUTING -i {prefix}+ -j {chain}"),
-            chain,
-            rules,
-        }
-    }
-
-    /// Looks whether all rules stand, and sets them if not: firewalls of hosts like to clear tables.
-    pub(super) async fn ensure(&self) -> Result<(), BlockError> {
-        let standing = iptables(&["-w", WAIT, "-t", "raw", "-S"]).await?;
-        if self.stands(&standing) {
-            return Ok(());
-        }
-        run(
-            "iptables-restore",
-            &["-w", WAIT, "--noflush"],
-            &self.table(&standing),
-        )
-        .await?;
-        info!(chain = %self.chain, "runs are kept from {LINK_LOCAL}");
-        Ok(())
-    }
-
-    /// Takes the rules away; where there is no iptables there are none.
-    pub(super) async fn lift(&self) {
-        let Ok(standing) = iptables(&["-w", WAIT, "-t", "raw", "-S"]).await else {
-            debug!("no iptables, so no rules of an earlier start");
-            return;
-        };
-        if !standing
-            .lines()
-            .any(|line| line == format!("-N {}", self.chain))
-        {
-            return;
-        }
-        let jump = match self.has_jump(&standing) {
-            true => format!("-D {}\n", self.jump),
-            false => String::new(),
-        };
-        let chain = &self.chain;
-        let table = format!("*raw\n:{chain} - [0:0]\n{jump}-X {chain}\nCOMMIT\n");
-        if let Err(error) = run("iptables-restore", &["-w", WAIT, "--noflush"], &table).await {
-            debug!(%error, "rules of an earlier start stay");
-        }
-    }
-
-    fn has_jump(&self, standing: &str) -> bool {
-        let jump = format!("-A {}", self.jump);
-        standing.lines().any(|line| line.trim_end() == jump)
-    }
-
-    fn stands(&self, standing: &str) -> bool {
-        let prefix = format!("-A {} ", self.chain);
-        let rules = standing.lines().map(str::trim_end);
-        let rules: Vec<_> = rules.filter(|line| line.starts_with(&prefix)).collect();
-        self.has_jump(standing) && rules == self.rules
-    }
-
-    /// Replaces the chain at once; naming it empties it.
-    fn table(&self, standing: &str) -> String {
-        let jump = match self.has_jump(standing) {
-            true => String::new(),
-            false => format!("-I {}\n", self.jump),
-        };
-        let (chain, rules) = (&self.chain, self.rules.join("\n"));
-        format!("*raw\n:{chain} - [0:0]\n{rules}\n{jump}COMMIT\n")
     }
 }
 
-async fn iptables(arguments: &[&str]) -> Result<String, BlockError> {
-    run("iptables", arguments, "").await
+fn keys(standing: &str) -> impl Iterator<Item = &str> {
+    let chains = standing.lines().filter_map(|line| line.strip_prefix("-N "));
+    chains.filter_map(|chain| chain.trim_end().strip_prefix(CHAIN))
 }
 
-async fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<String, BlockError> {
-    let missing = |source| BlockError::Missing { program, source };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", PATH)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(missing)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read its input says why by its exit.
-        let _ = stdin.write_all(input.as_bytes()).await;
+fn link_local(key: &str, prefix: &str, servers: &[Ipv4Addr]) -> Rules {
+    let chain = format!("{CHAIN}{key}");
+    let mut lines = Vec::new();
+    for server in servers {
+        // Some clouds resolve names where they serve credentials.
+        for protocol in ["udp", "tcp"] {
+            lines.push(format!(
+                "-A {chain} -d {server}/32 -p {protocol} -m {protocol} --dport 53 -j RETURN"
+            ));
+        }
     }
-    let ended = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
-    let output = ended
-        .map_err(|_| BlockError::Silent { program })?
-        .map_err(missing)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    lines.push(format!("-A {chain} -d {LINK_LOCAL} -j DROP"));
+    Rules {
+        table: "raw",
+        purpose: "runs are kept from link-local addresses",
+        jump: format!("PREROUTING -i {prefix}+ -j {chain}"),
+        chain,
+        lines,
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.trim().replace('\n', " ").chars().take(300).collect();
-    Err(BlockError::Failed { program, said })
 }
 
 #[cfg(test)]
@@ -195,8 +87,7 @@ mod tests {
 
     #[test]
     fn rules_stand_only_all_together_and_in_order() {
-        let block =
-            Block::with_name_servers("abcde", "gantryabcde-", &[[169, 254, 169, 254].into()]);
+        let block = link_local("abcde", "gantryabcde-", &[[169, 254, 169, 254].into()]);
         let whole = "-P PREROUTING ACCEPT\n-P OUTPUT ACCEPT\n-N GANTRY-abcde\n\
             -A PREROUTING -i gantryabcde-+ -j GANTRY-abcde\n\
             -A GANTRY-abcde -d 169.254.169.254/32 -p udp -m udp --dport 53 -j RETURN\n\
@@ -217,14 +108,14 @@ mod tests {
 
     #[test]
     fn a_jump_that_stands_is_not_doubled() {
-        let block = Block::with_name_servers("abcde", "gantryabcde-", &[]);
-        let table = block.table("");
+        let block = link_local("abcde", "gantryabcde-", &[]);
+        let table = block.written("");
         assert_eq!(
             table,
             "*raw\n:GANTRY-abcde - [0:0]\n-A GANTRY-abcde -d 169.254.0.0/16 -j DROP\n\
              -I PREROUTING -i gantryabcde-+ -j GANTRY-abcde\nCOMMIT\n"
         );
         let standing = "-A PREROUTING -i gantryabcde-+ -j GANTRY-abcde\n";
-        assert!(!block.table(standing).contains("-I "));
+        assert!(!block.written(standing).contains("-I "));
     }
 }

@@ -49,6 +49,15 @@ pub(super) fn has_interface(name: &str) -> bool {
     Path::new("/sys/class/net").join(name).exists()
 }
 
+/// Whether an interface's name begins so.
+pub(super) fn has_interfaces(prefix: &str) -> bool {
+    let Ok(all) = std::fs::read_dir("/sys/class/net") else {
+        return false;
+    };
+    all.flatten()
+        .any(|one| one.file_name().to_string_lossy().starts_with(prefix))
+}
+
 /// Name servers of the host that have link-local addresses, as some clouds have them.
 pub(super) fn link_local_name_servers() -> Vec<Ipv4Addr> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();

@@ -4,16 +4,28 @@
 //! launcher's own networks, an address of the engine's own pools, more networks than runs at a time.
 
 mod block;
+mod firewall;
 mod host;
 mod plan;
 mod slots;
 
-pub use block::BlockError;
+pub use firewall::FirewallError;
 pub use plan::PoolTaken;
 pub use slots::{Setup, Slots};
 
 use crate::container::{InvalidNetwork, Network};
 use crate::engine::{Docker, EngineError};
+
+/// What is so where the launcher can set no rules of its own.
+pub const DOCKER_ALONE: &str = "runs are kept apart by Docker's rules alone, which it lifts for milliseconds each time a network is made on this host";
+
+/// Whether this process may look at the kernel's rules, and so set its own.
+///
+/// # Errors
+/// [`FirewallError`]: no iptables, or not permitted.
+pub async fn can_set_rules() -> Result<(), FirewallError> {
+    firewall::table("mangle").await.map(drop)
+}
 
 /// Why there is no network for a run.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +42,13 @@ pub enum NetworkError {
     )]
     Engine(#[from] EngineError),
     /// Link-local addresses could not be blocked.
-    #[error("GANTRY_BLOCK_METADATA")]
-    Block(#[from] BlockError),
+    #[error(
+        "GANTRY_BLOCK_METADATA: link-local addresses can't be blocked (or unset it, and block 169.254.0.0/16 elsewhere)"
+    )]
+    Block(#[source] FirewallError),
+    /// Runs could be kept apart at the start, and no more.
+    #[error("runs can't be kept apart")]
+    Apart(#[source] FirewallError),
     /// Every network has a container in it.
     #[error(
         "all {count} networks of this launcher are in use, by {}; remove what does not belong there",

@@ -28,6 +28,11 @@ pub(super) struct Wanted {
     pub(super) mtu: Option<u32>,
 }
 
+/// What the names of all bridges of the launcher with this key begin with.
+pub(super) fn bridge_prefix(key: &str) -> String {
+    format!("gantry{key}-")
+}
+
 /// A range that others use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Busy {
@@ -73,7 +78,7 @@ impl Wanted {
 
     /// What the names of all bridges begin with, and no other interface's.
     pub(super) fn bridge_prefix(&self) -> String {
-        format!("gantry{}-", self.key)
+        bridge_prefix(&self.key)
     }
 
     fn number(&self, name: &str) -> Option<u32> {

@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gantry_protocol::Digest;
 use tracing::{info, warn};
 
-use super::block::{Block, BlockError};
+use super::firewall::{FirewallError, Rules};
 use super::plan::{Busy, Plan, Wanted, plan};
-use super::{NetworkError, host};
+use super::{DOCKER_ALONE, NetworkError, block, host};
 use crate::container::{LABEL_LAUNCHER, Network, NetworkPool};
 use crate::engine::{Docker, EngineError, ErrorKind, NetworkSpec};
 use crate::report::Chain;
@@ -43,7 +43,8 @@ pub struct Setup<'a> {
 pub struct Slots {
     engine: Docker,
     wanted: Wanted,
-    block: Option<Block>,
+    metadata: Option<Rules>,
+    apart: Option<Rules>,
     state: Mutex<State>,
 }
 
@@ -61,19 +62,22 @@ impl Slots {
     pub async fn open(engine: &Docker, setup: Setup<'_>) -> Result<Self, NetworkError> {
         let running = running(engine).await?;
         let wanted = wanted(&setup, &running);
-        let block = Block::new(&wanted.key, &wanted.bridge_prefix());
+        block::sweep().await;
+        let prefix = wanted.bridge_prefix();
+        let metadata = block::metadata(&wanted.key, &prefix);
         if !setup.block_metadata {
-            block.lift().await;
+            metadata.lift().await;
         }
-        let slots = Self {
+        let mut slots = Self {
             engine: engine.clone(),
+            metadata: setup.block_metadata.then_some(metadata),
+            apart: Some(block::apart(&wanted.key, &prefix)),
             wanted,
-            block: setup.block_metadata.then_some(block),
             state: Mutex::default(),
         };
         slots.settle(&running).await?;
         slots.hold(&running);
-        slots.check_block().await?;
+        slots.set_rules().await?;
         Ok(slots)
     }
 
@@ -136,11 +140,18 @@ impl Slots {
         Ok((number, usable[&number].clone()))
     }
 
-    /// Whether nobody else is in it. One that was pruned away is made again.
+    /// Whether nobody else is in it. Its rules stand then; they are looked at after it, as what stands without a
+    /// network is swept away.
     async fn ready(&self, spec: &NetworkSpec, container: &str) -> Result<bool, NetworkError> {
-        if let Some(block) = &self.block {
-            block.ensure().await?;
-        }
+        let alone = self.alone(spec, container).await?;
+        let (metadata, apart) = tokio::join!(ensure(&self.metadata), ensure(&self.apart));
+        metadata.map_err(NetworkError::Block)?;
+        apart.map_err(NetworkError::Apart)?;
+        Ok(alone)
+    }
+
+    /// One that was pruned away is made again.
+    async fn alone(&self, spec: &NetworkSpec, container: &str) -> Result<bool, EngineError> {
         match self.engine.network(&spec.name).await {
             Ok(view) => Ok(view.containers.iter().all(|name| name == container)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound { .. }) => {
@@ -148,7 +159,7 @@ impl Slots {
                 self.engine.create_network(spec).await?;
                 Ok(true)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -207,24 +218,37 @@ impl Slots {
         }
     }
 
-    async fn check_block(&self) -> Result<(), BlockError> {
-        let Some(block) = &self.block else {
-            return Ok(());
-        };
+    /// Runs are kept apart wherever the launcher may set rules; where it may not, Docker's own are all there is.
+    async fn set_rules(&mut self) -> Result<(), NetworkError> {
+        if let Err(error) = self.set(&self.apart).await {
+            warn!(error = %Chain(&error), "{DOCKER_ALONE}");
+            self.apart = None;
+        }
+        self.set(&self.metadata).await.map_err(NetworkError::Block)
+    }
+
+    async fn set(&self, rules: &Option<Rules>) -> Result<(), FirewallError> {
         let bridge = self
             .state()
             .usable
             .values()
             .next()
             .map(|spec| spec.bridge.clone());
-        if let Some(bridge) = bridge.filter(|bridge| !host::has_interface(bridge)) {
-            return Err(BlockError::Elsewhere { bridge });
+        match bridge.filter(|bridge| rules.is_some() && !host::has_interface(bridge)) {
+            Some(bridge) => Err(FirewallError::Elsewhere { bridge }),
+            None => ensure(rules).await,
         }
-        block.ensure().await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn ensure(rules: &Option<Rules>) -> Result<(), FirewallError> {
+    match rules {
+        Some(rules) => rules.ensure().await,
+        None => Ok(()),
     }
 }
 

@@ -36,6 +36,7 @@ fn a_host_that_is_ready() {
         "cgroups",
         "runtime",
         "network",
+        "runs apart",
         "data directory",
         "docker's directory",
         "git",

@@ -9,6 +9,7 @@ mod ecr;
 pub(crate) mod front;
 mod images;
 mod logins;
+mod metadata;
 mod networks;
 mod pulls;
 mod tool_keys;

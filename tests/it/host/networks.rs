@@ -1,12 +1,12 @@
 //! The launcher's own networks on the real engine and kernel.
 //!
-//! Takes a range of its own for each test; plays the cloud by a network namespace and by an address of the host.
+//! Takes a range of its own for each test.
 //! Never: a network, namespace or rule that outlives its test.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use gantry_launcher::network::{NetworkError, Networks, Setup, Slots};
 use super::world::{LocalImage, docker, engine, unique, wait_until};
 
 /// A launcher's directory by name only, and a range of addresses that no other test has.
-struct World {
+pub(super) struct World {
     data: PathBuf,
     pool: NetworkPool,
     image: LocalImage,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let (third, fourth) = (
             std::process::id() % 256,
@@ -38,11 +38,11 @@ impl World {
         }
     }
 
-    async fn open(&self, count: u32, known: &[&str]) -> Result<Networks, NetworkError> {
+    pub(super) async fn open(&self, count: u32, known: &[&str]) -> Result<Networks, NetworkError> {
         self.open_blocked(count, known, false).await
     }
 
-    async fn open_blocked(
+    pub(super) async fn open_blocked(
         &self,
         count: u32,
         known: &[&str],
@@ -60,7 +60,7 @@ impl World {
         Ok(Networks::Own(Box::new(slots)))
     }
 
-    fn networks(&self) -> Vec<String> {
+    pub(super) fn networks(&self) -> Vec<String> {
         let label = format!("label=gantry.data={}", self.data.display());
         let listed = docker(&["network", "ls", "--filter", &label, "--format", "{{.Name}}"]);
         let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
@@ -88,8 +88,31 @@ impl World {
         Running(name)
     }
 
+    /// A container in `network` that serves the page; also its address.
+    fn serving(&self, network: &str) -> (Running, String) {
+        let server = self.container(network);
+        let page = "echo \"the cloud's page\" > /tmp/page; exec busybox httpd -f -p 8169 -h /tmp";
+        let script = format!("PATH=/bin; mkdir -p /tmp; {page}");
+        docker(&[
+            "exec",
+            "--detach",
+            &server.0,
+            "/bin/busybox",
+            "sh",
+            "-c",
+            &script,
+        ]);
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let address = docker(&["inspect", "--format", format, &server.0]);
+        let listening = format!("{address}:8169").parse().expect("an address");
+        wait_until("the host reaches it", || {
+            TcpStream::connect_timeout(&listening, Duration::from_secs(1)).is_ok()
+        });
+        (server, address)
+    }
+
     /// Whether a container in `network` gets the page there.
-    fn reaches(&self, network: &str, address: &str) -> bool {
+    pub(super) fn reaches(&self, network: &str, address: &str) -> bool {
         // Not wget: in Debian's static busybox it dies looking up even a number.
         let get = "printf 'GET /page HTTP/1.0\\r\\n\\r\\n'";
         let script = format!("busybox {get} | busybox nc -w 2 {address} 8169");
@@ -121,6 +144,28 @@ impl Drop for World {
     }
 }
 
+/// Lets packets pass from one bridge to another, before Docker's own rules.
+struct Hole(Vec<String>);
+
+impl Hole {
+    fn new(from: &str, to: &str) -> Self {
+        let ways = [(from, to), (to, from)];
+        let rules = ways.map(|(from, to)| format!("DOCKER-USER -i {from} -o {to} -j ACCEPT"));
+        for rule in &rules {
+            iptables("filter", &format!("-I {rule}"));
+        }
+        Self(rules.to_vec())
+    }
+}
+
+impl Drop for Hole {
+    fn drop(&mut self) {
+        for rule in &self.0 {
+            iptables("filter", &format!("-D {rule}"));
+        }
+    }
+}
+
 /// A running container.
 struct Running(String);
 
@@ -130,6 +175,20 @@ impl Drop for Running {
             .args(["rm", "--force", &self.0])
             .output();
     }
+}
+
+/// What Docker says of a network.
+fn inspected(network: &str) -> serde_json::Value {
+    let text = docker(&["network", "inspect", network]);
+    let mut seen: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    seen[0].take()
+}
+
+/// The name of its interface on the host.
+fn bridge(network: &str) -> String {
+    let seen = inspected(network);
+    let name = seen["Options"]["com.docker.network.bridge.name"].as_str();
+    name.expect("named").to_owned()
 }
 
 #[tokio::test]
@@ -161,9 +220,7 @@ async fn networks_are_what_they_should_be() {
     let world = World::new();
     let networks = world.open(1, &[]).await.expect("room");
     let name = networks.take("gantry-a-1").await.expect("free");
-    let text = docker(&["network", "inspect", name.as_str()]);
-    let seen: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    let seen = &seen[0];
+    let seen = inspected(name.as_str());
     assert_eq!(seen["EnableIPv6"], false);
     assert_eq!(seen["Internal"], false);
     assert_eq!(seen["Driver"], "bridge");
@@ -174,11 +231,9 @@ async fn networks_are_what_they_should_be() {
     let subnet = seen["IPAM"]["Config"][0]["Subnet"].as_str().expect("one");
     let subnet = subnet.parse().expect("a range");
     assert!(world.pool.holds(subnet), "{subnet}");
-    let bridge = seen["Options"]["com.docker.network.bridge.name"]
-        .as_str()
-        .expect("named");
+    let bridge = bridge(name.as_str());
     assert!(
-        Path::new("/sys/class/net").join(bridge).exists(),
+        Path::new("/sys/class/net").join(&bridge).exists(),
         "{bridge}"
     );
     // No IPv6 inside, so nothing of it has to be blocked.
@@ -202,24 +257,7 @@ async fn a_container_does_not_reach_that_of_another_run() {
         networks.take("gantry-a-1").await.expect("free"),
         networks.take("gantry-b-1").await.expect("free"),
     ];
-    let server = world.container(theirs.as_str());
-    let page = "echo \"the cloud's page\" > /tmp/page; exec busybox httpd -f -p 8169 -h /tmp";
-    let script = format!("PATH=/bin; mkdir -p /tmp; {page}");
-    docker(&[
-        "exec",
-        "--detach",
-        &server.0,
-        "/bin/busybox",
-        "sh",
-        "-c",
-        &script,
-    ]);
-    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-    let address = docker(&["inspect", "--format", format, &server.0]);
-    let listening = format!("{address}:8169").parse().expect("an address");
-    wait_until("the host reaches it", || {
-        TcpStream::connect_timeout(&listening, Duration::from_secs(1)).is_ok()
-    });
+    let (_server, address) = world.serving(theirs.as_str());
     assert!(
         !world.reaches(mine.as_str(), &address),
         "another run's network"
@@ -229,6 +267,29 @@ async fn a_container_does_not_reach_that_of_another_run() {
         !world.reaches("bridge", &address),
         "Docker's shared network"
     );
+}
+
+/// Docker lifts its own rules for a moment whenever a network is made; here they are lifted for these two bridges.
+#[tokio::test]
+async fn runs_are_kept_apart_while_docker_does_not() {
+    let world = World::new();
+    let networks = world.open(2, &[]).await.expect("room");
+    let [mine, theirs] = [
+        networks.take("gantry-a-1").await.expect("free"),
+        networks.take("gantry-b-1").await.expect("free"),
+    ];
+    let (_server, address) = world.serving(theirs.as_str());
+    let [from, to] = [&mine, &theirs].map(|network| bridge(network.as_str()));
+    let _hole = Hole::new(&from, &to);
+    assert!(!world.reaches(mine.as_str(), &address), "through the hole");
+
+    // It is our rule that keeps them apart; and it comes back before the next container.
+    remove_jump("mangle", key(mine.as_str()));
+    assert!(world.reaches(mine.as_str(), &address), "without the rule");
+    networks.release("gantry-a-1");
+    let again = networks.take("gantry-c-1").await.expect("free again");
+    assert_eq!(again, mine);
+    assert!(!world.reaches(mine.as_str(), &address), "the rule is back");
 }
 
 #[tokio::test]
@@ -261,6 +322,14 @@ async fn a_restart_takes_over_what_runs_and_leaves_no_more_than_before() {
     drop(running);
     drop(world.open(1, &[]).await.expect("room"));
     assert_eq!(world.networks().len(), 1, "the other one was left over");
+
+    // A launcher that left: its rules go when another one starts.
+    let chain = format!("-N GANTRY-{}", key(network.as_str()));
+    assert!(iptables("mangle", "-S").contains(&chain));
+    docker(&["network", "rm", &world.networks()[0]]);
+    let other = World::new();
+    drop(other.open(1, &[]).await.expect("room"));
+    assert!(!iptables("mangle", "-S").contains(&chain));
 }
 
 #[tokio::test]
@@ -287,164 +356,28 @@ async fn a_range_that_is_taken_is_named() {
     assert!(world.open(5, &[]).await.is_err(), "a /26 holds four");
 }
 
-/// A cloud's metadata service, in a network namespace or on the host itself.
-struct Cloud {
-    place: Place,
-    server: Child,
-    _page: tempfile::TempDir,
+/// The launcher's key in a network's name.
+pub(super) fn key(network: &str) -> &str {
+    network.split('-').nth(1).expect("its key")
 }
 
-enum Place {
-    Elsewhere { name: String, address: String },
-    Here { address: String },
-}
-
-fn ip(arguments: &str) {
-    let output = Command::new("ip")
+/// Gives what it printed.
+pub(super) fn iptables(table: &str, arguments: &str) -> String {
+    let output = Command::new("iptables")
+        .args(["-w", "10", "-t", table])
         .args(arguments.split(' '))
         .output()
-        .expect("iproute2");
+        .expect("iptables");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {said}");
+    assert!(output.status.success(), "iptables {arguments}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-impl Cloud {
-    /// Reached through the host, as on real clouds; also under a usual address, to tell a block from a broken way.
-    fn elsewhere(number: u8) -> (Self, String, String) {
-        let (name, outside) = (format!("gtest{number}"), format!("gtest{number}o"));
-        let address = format!("169.254.231.{number}");
-        let usual = format!("10.230.{number}.2");
-        ip(&format!("netns add {name}"));
-        ip(&format!(
-            "link add {outside} type veth peer name in netns {name}"
-        ));
-        ip(&format!("addr add 10.230.{number}.1/30 dev {outside}"));
-        ip(&format!("link set {outside} up"));
-        ip(&format!("-n {name} addr add {usual}/30 dev in"));
-        ip(&format!("-n {name} addr add {address}/32 dev in"));
-        ip(&format!("-n {name} link set in up"));
-        ip(&format!(
-            "-n {name} route add default via 10.230.{number}.1"
-        ));
-        ip(&format!("route add {address}/32 via {usual}"));
-        let place = Place::Elsewhere {
-            name: name.clone(),
-            address: address.clone(),
-        };
-        let prefix = ["ip", "netns", "exec", &name].map(str::to_owned);
-        (Self::serve(place, prefix.to_vec()), address, usual)
-    }
-
-    /// An address of the host itself, as node-local credential services have it.
-    fn here(number: u8) -> (Self, String) {
-        let address = format!("169.254.232.{number}");
-        ip(&format!("addr add {address}/32 dev lo"));
-        let place = Place::Here {
-            address: address.clone(),
-        };
-        (Self::serve(place, Vec::new()), address)
-    }
-
-    fn serve(place: Place, mut command: Vec<String>) -> Self {
-        let page = tempfile::tempdir().expect("temp dir");
-        std::fs::write(page.path().join("page"), "the cloud's page").expect("written");
-        let listen = match &place {
-            Place::Elsewhere { .. } => "0.0.0.0:8169".to_owned(),
-            Place::Here { address } => format!("{address}:8169"),
-        };
-        command.extend(["busybox", "httpd", "-f", "-p", &listen, "-h"].map(str::to_owned));
-        command.push(page.path().display().to_string());
-        let server = Command::new(&command[0])
-            .args(&command[1..])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("busybox httpd");
-        let cloud = Self {
-            place,
-            server,
-            _page: page,
-        };
-        wait_until("the cloud answers", || cloud.answers_the_host());
-        cloud
-    }
-
-    fn answers_the_host(&self) -> bool {
-        let (Place::Elsewhere { address, .. } | Place::Here { address }) = &self.place;
-        let address = format!("{address}:8169").parse().expect("an address");
-        TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
-    }
-}
-
-impl Drop for Cloud {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-        let arguments = match &self.place {
-            Place::Elsewhere { name, .. } => {
-                vec![format!("link del {name}o"), format!("netns del {name}")]
-            }
-            Place::Here { address } => vec![format!("addr del {address}/32 dev lo")],
-        };
-        for line in arguments {
-            let _ = Command::new("ip").args(line.split(' ')).output();
-        }
-    }
-}
-
-fn raw_rules() -> String {
-    let output = Command::new("iptables")
-        .args(["-w", "10", "-t", "raw", "-S"])
-        .output();
-    String::from_utf8_lossy(&output.expect("iptables").stdout).into_owned()
-}
-
-#[tokio::test]
-async fn the_metadata_address_is_blocked_wherever_it_is_served() {
-    let number = (std::process::id() % 250) as u8 + 1;
-    let (_cloud, far, usual) = Cloud::elsewhere(number);
-    let (_service, near) = Cloud::here(number);
-    let world = World::new();
-    let open = world.open(1, &[]).await.expect("room");
-    let network = open.take("gantry-a-1").await.expect("free");
-    let network = network.as_str();
-    for address in [&far, &near, &usual] {
-        assert!(world.reaches(network, address), "{address} without a block");
-    }
-    drop(open);
-
-    let blocked = world
-        .open_blocked(1, &[], true)
-        .await
-        .expect("root and iptables");
-    assert_eq!(world.networks(), [network]);
-    assert!(!world.reaches(network, &far), "{far}, forwarded");
-    assert!(!world.reaches(network, &near), "{near}, of the host");
-    assert!(world.reaches(network, &usual), "all else stays");
-    assert!(
-        world.reaches("bridge", &far),
-        "others' containers are not our business"
-    );
-
-    // A firewall that is loaded anew clears the rules; the next container is kept off all the same.
-    let key = network.split('-').nth(1).expect("its key");
-    let jump = raw_rules()
+/// As a firewall does that is loaded anew.
+pub(super) fn remove_jump(table: &str, key: &str) {
+    let rules = iptables(table, "-S");
+    let jump = rules
         .lines()
-        .find(|line| line.contains(&format!("-j GANTRY-{key}")))
-        .map(str::to_owned);
-    let jump = jump.expect("a rule").replacen("-A", "-D", 1);
-    let removed = Command::new("iptables")
-        .args(["-w", "10", "-t", "raw"])
-        .args(jump.split(' '))
-        .status();
-    assert!(removed.expect("iptables").success());
-    assert!(world.reaches(network, &far));
-    blocked.take("gantry-b-1").await.expect("free");
-    assert!(!world.reaches(network, &far), "the rules are back");
-    drop(blocked);
-
-    drop(world.open(1, &[]).await.expect("room"));
-    assert!(world.reaches(network, &far), "switched off");
-    let left = raw_rules();
-    assert!(!left.contains(&format!("GANTRY-{key}")), "{left}");
+        .find(|line| line.contains(&format!("-j GANTRY-{key}")));
+    iptables(table, &jump.expect("a rule").replacen("-A", "-D", 1));
 }
