@@ -35,6 +35,7 @@ pub mod commands;
 pub mod backoff;
 pub mod durable;
 pub mod exit;
+pub mod machine;
 pub mod metrics;
 pub mod notify;
 pub mod quiet;

@@ -25,6 +25,7 @@ use crate::identity::DataDir as OwnDir;
 use crate::job::{Host, Standbys, prove};
 use crate::journal::Journal;
 use crate::logging::Secrets;
+use crate::machine::Machine;
 use crate::metrics::Metrics;
 use crate::policy::InitPolicy;
 use crate::registry::Logins;
@@ -77,7 +78,8 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let tool_keys = tool_keys(&config)?;
     let init_policy = init_policy(&config, &secrets)?;
     let trusted = Signatures::trusted(&config.signatures)?;
-    let (engine, about_engine) = engine(config.docker_host.as_deref()).await?;
+    let (engine, about_engine) = engine(&config).await?;
+    let machine = Machine::of_image(&about_engine.platform.architecture).or_else(Machine::own);
     let mounts = mounts(&config, &engine, &about_engine);
     mounts.check()?;
     let own = OwnDir::open(&config.data_dir)?;
@@ -96,14 +98,15 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         networks,
         standbys: Standbys::new(config.standby, config.capacity),
         mounts,
-        workers: workers(&config, &session)?,
+        workers: workers(&config, &session, machine)?,
         fetcher: source::fetcher(&config, owner)?,
-        providers: provider_cache(&config)?,
+        providers: provider_cache(&config, machine)?,
         tools: Arc::new(Tools::new(
             tool_keys,
             config.tools.mirror.clone(),
             config.root_cas.clone(),
             tool_store(&config)?,
+            machine,
         )),
         session,
         journal,
@@ -130,7 +133,8 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         },
     };
     // The engine's own runtime on this very host has nothing to prove: the first run would take no longer to tell.
-    if host.policy.runtime.is_some() || host.engine.socket().is_none() {
+    let native = config.containers.runtime.is_none() && config.containers.machine.is_none();
+    if !native || host.engine.socket().is_none() {
         prove(&host, &about_engine.platform).await?;
     }
     Ok(Ready {
@@ -193,9 +197,13 @@ fn places(config: &Config, engine: &EngineInfo) -> Vec<Place> {
     places
 }
 
-async fn engine(address: Option<&str>) -> Result<(Docker, EngineInfo), EngineError> {
-    let engine = Docker::new(address)?;
-    let about = engine.info().await?;
+/// The engine, and what it is; runs are made for what is configured, where that is.
+async fn engine(config: &Config) -> Result<(Docker, EngineInfo), EngineError> {
+    let engine = Docker::new(config.docker_host.as_deref())?;
+    let mut about = engine.info().await?;
+    if let Some(machine) = config.containers.machine {
+        about.platform = machine.into();
+    }
     info!(version = %about.version, api = %about.api_version, platform = %about.platform, "Docker Engine");
     if !about.live_restore {
         warn!(

@@ -14,6 +14,7 @@ use crate::config::{Environment, ImageCheckConfig};
 use crate::engine::{Docker, EngineError, Platform};
 use crate::exit::Exit;
 use crate::image::{ImageError, Images, PullPolicy};
+use crate::machine::Machine;
 use crate::registry::{LoginError, Logins};
 use crate::report::Chain;
 
@@ -124,7 +125,8 @@ async fn check(config: ImageCheckConfig, text: &str, report: &mut Report) -> Res
     let logins = Logins::new(images.logins).map_err(|error| no_login(&error))?;
     let source = logins.source_for(admitted.reference().registry());
     report.login = Some(source.map_err(|error| no_login(&error))?.to_string());
-    let images = on_engine(config.docker_host.as_deref(), logins, images.pull).await;
+    let place = (config.docker_host.as_deref(), config.machine);
+    let images = on_engine(place, logins, images.pull).await;
     let images = images.map_err(|error| End::Unknown(Chain(&error).to_string()))?;
     report.host_platform = Some(images.platform().to_string());
     let resolved = images
@@ -149,12 +151,15 @@ async fn check(config: ImageCheckConfig, text: &str, report: &mut Report) -> Res
 }
 
 async fn on_engine(
-    address: Option<&str>,
+    (address, machine): (Option<&str>, Option<Machine>),
     logins: Logins,
     policy: PullPolicy,
 ) -> Result<Images, EngineError> {
     let engine = Docker::new(address)?;
-    let platform = engine.info().await?.platform;
+    let platform = match machine {
+        Some(machine) => machine.into(),
+        None => engine.info().await?.platform,
+    };
     Ok(Images::new(
         engine,
         platform,

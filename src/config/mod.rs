@@ -29,6 +29,7 @@ pub use variables::{Topic, VARIABLES, Variable};
 use crate::container::{MountRule, NetworkChoice};
 use crate::image::{Allowlist, PullPolicy};
 use crate::job::Times;
+use crate::machine::Machine;
 use crate::registry::{HelperEnvironment, LoginSettings};
 use crate::signature::SignatureSettings;
 use crate::tool::Mirror;
@@ -115,6 +116,8 @@ pub struct ContainerConfig {
     pub block_metadata: bool,
     /// OCI runtime.
     pub runtime: Option<String>,
+    /// What containers are made for; the engine's own where none is set.
+    pub machine: Option<Machine>,
     /// Host paths that they get.
     pub mounts: Vec<MountRule>,
 }
@@ -251,6 +254,8 @@ pub struct ImageCheckConfig {
     pub images: ImageConfig,
     /// Address of the Docker Engine; `None` for the local socket.
     pub docker_host: Option<String>,
+    /// What containers are made for; the engine's own where none is set.
+    pub machine: Option<Machine>,
 }
 
 impl ImageCheckConfig {
@@ -264,6 +269,7 @@ impl ImageCheckConfig {
         let config = Self {
             images: images(&mut read, &root_cas, &proxies),
             docker_host: source.get(var::DOCKER_HOST),
+            machine: read.machine(),
         };
         read.finish(config)
     }
@@ -319,6 +325,7 @@ fn containers(read: &mut Reader<'_>) -> ContainerConfig {
         network: read.network(),
         block_metadata: read.flag(var::BLOCK_METADATA),
         runtime: read.value(var::RUNTIME),
+        machine: read.machine(),
         mounts: read.mounts(),
     }
 }

@@ -14,6 +14,7 @@ use gantry_service::Source;
 use super::{Config, duration, variables as var};
 use crate::container::{Network, NetworkChoice};
 use crate::image::{Allowlist, Reference};
+use crate::machine::Machine;
 
 /// One variable's mistake.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +192,15 @@ impl<'a> Reader<'a> {
             self.wrong(name, format_args!("`{text}` {error}"));
             T::default()
         })
+    }
+
+    /// What runs are made for.
+    pub(super) fn machine(&mut self) -> Option<Machine> {
+        let text = self.source.get(var::PLATFORM)?;
+        let machine = text.parse::<Machine>();
+        machine
+            .map_err(|error| self.wrong(var::PLATFORM, format_args!("`{text}` {error}")))
+            .ok()
     }
 
     /// An image reference, as written.

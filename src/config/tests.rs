@@ -4,6 +4,7 @@ use gantry_protocol::socket::HandedTo;
 
 use super::*;
 use crate::container::NetworkPool;
+use crate::machine::Machine;
 use gantry_protocol::crypto::EdKey;
 
 fn source(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -101,6 +102,18 @@ fn signatures_are_required_as_written_and_never_without_keys() {
 fn a_secret_is_in_no_error_and_no_debug_text() {
     let config = Config::read(&source(&[(var::POOL_KEY, "hunter2hunter2")])).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn runs_are_made_for_a_machine_that_workers_are_built_for() {
+    let machine = |text| {
+        let config = Config::read(&source(&[(var::PLATFORM, text)]));
+        config.map(|config| config.containers.machine)
+    };
+    assert_eq!(machine("linux/arm64").unwrap(), Some(Machine::Aarch64));
+    for wrong in ["arm64", "linux/riscv64"] {
+        assert_eq!(machine(wrong).unwrap_err().len(), 1, "{wrong}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Report;
 use crate::config::Config;
-use crate::engine::{Docker, EngineInfo};
+use crate::engine::{Docker, EngineInfo, Platform};
 use crate::image::Images;
 use crate::registry::Logins;
 use crate::report::Chain;
@@ -40,7 +40,10 @@ pub(super) async fn examine(
     };
     let images = Images::new(
         engine.clone(),
-        about.platform.clone(),
+        config
+            .containers
+            .machine
+            .map_or_else(|| about.platform.clone(), Platform::from),
         BTreeMap::new(),
         logins,
         config.images.pull,

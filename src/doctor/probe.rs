@@ -155,7 +155,7 @@ async fn run(
     spec: &crate::engine::ContainerSpec,
     image: &str,
 ) -> Result<Exit, EngineError> {
-    engine.import_empty_image(image).await?;
+    engine.import_empty_image(image, &spec.platform).await?;
     let container = engine.create(spec).await?;
     engine.start(&container).await?;
     match timeout(DONE, engine.wait(&container)).await {

@@ -36,6 +36,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::machine::Machine;
+
 use gantry_protocol::Secret;
 use serde::Serialize;
 
@@ -143,6 +145,15 @@ pub struct Platform {
     pub os: String,
     /// `amd64`, `arm64`, …
     pub architecture: String,
+}
+
+impl From<Machine> for Platform {
+    fn from(machine: Machine) -> Self {
+        Self {
+            os: "linux".to_owned(),
+            architecture: machine.go().to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Platform {

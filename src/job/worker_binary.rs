@@ -1,4 +1,4 @@
-//! The worker executable: newest signed one for this architecture, verified, never older than what ran.
+//! The worker executable: newest signed one for the architecture of runs, verified, never older than what ran.
 //!
 //! The release key is pinned here; the server only hands out. Never: an executable mounted whose digest
 //! was not checked just before, one for another product or architecture, a downgrade.
@@ -53,7 +53,7 @@ pub enum WorkerError {
     Other {
         /// What it is for.
         found: String,
-        /// Our architecture.
+        /// That of runs here.
         arch: &'static str,
     },
     /// Signed, but older than what has run.
@@ -114,22 +114,25 @@ pub struct WorkerBinaries {
     trust: Vec<EdPublic>,
     store: BinaryStore,
     floor: PathBuf,
+    arch: &'static str,
     fetching: Mutex<()>,
 }
 
 impl WorkerBinaries {
-    /// `store` keeps executables by digest; `floor` is the file that remembers the newest.
+    /// `store` keeps executables by digest; `floor` is the file that remembers the newest; `arch` is what runs are made for.
     pub fn new(
         session: Arc<Session>,
         trust: Vec<EdPublic>,
         store: BinaryStore,
         floor: PathBuf,
+        arch: &'static str,
     ) -> Self {
         Self {
             session,
             trust,
             store,
             floor,
+            arch,
             fetching: Mutex::new(()),
         }
     }
@@ -152,11 +155,7 @@ impl WorkerBinaries {
 
     async fn once(&self) -> Result<Worker, WorkerError> {
         let newest = self.newest()?;
-        match self
-            .session
-            .worker_manifest(std::env::consts::ARCH, &self.trust)
-            .await
-        {
+        match self.session.worker_manifest(self.arch, &self.trust).await {
             Ok(manifest) => self.offered(manifest, newest).await,
             Err(error) => match newest {
                 Some(cached) => {
@@ -196,9 +195,9 @@ impl WorkerBinaries {
         manifest: Result<WorkerManifest, JwsError>,
         newest: Option<Newest>,
     ) -> Result<Worker, WorkerError> {
-        let arch = std::env::consts::ARCH;
+        let arch = self.arch;
         let manifest = manifest.map_err(|source| WorkerError::Unsigned { arch, source })?;
-        let offered = check(&manifest, newest.as_ref(), &self.floor)?;
+        let offered = check(&manifest, arch, newest.as_ref(), &self.floor)?;
         if newest.as_ref() == Some(&offered) && self.store.has(offered.sha256) {
             return self.verified(&offered);
         }
@@ -215,8 +214,7 @@ impl WorkerBinaries {
     }
 
     async fn download(&self, manifest: &WorkerManifest) -> Result<(), WorkerError> {
-        let arch = std::env::consts::ARCH;
-        let answer = self.session.worker(arch, manifest.sha256).await;
+        let answer = self.session.worker(self.arch, manifest.sha256).await;
         let mut response = answer.map_err(WorkerError::Download)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(WorkerError::Broken)? {
@@ -264,10 +262,10 @@ impl std::fmt::Debug for WorkerBinaries {
 /// Whether a signed manifest may be used here.
 fn check(
     manifest: &WorkerManifest,
+    arch: &'static str,
     newest: Option<&Newest>,
     floor: &std::path::Path,
 ) -> Result<Newest, WorkerError> {
-    let arch = std::env::consts::ARCH;
     if manifest.product != PRODUCT || manifest.arch != arch || manifest.size > MAX_WORKER {
         let found = format!(
             "{} on {} ({} bytes)",
@@ -312,7 +310,8 @@ mod tests {
             version: Version::new(1, 2, 3),
             sha256: Digest::of(b"1.2.3"),
         };
-        check(manifest, Some(&newest), Path::new("/floor"))
+        let arch = std::env::consts::ARCH;
+        check(manifest, arch, Some(&newest), Path::new("/floor"))
     }
 
     #[test]

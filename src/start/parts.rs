@@ -23,6 +23,7 @@ use crate::image::{Images, Ledger, PullPolicy};
 use crate::job::{HiddenVariable, HostOrder, WorkerBinaries, container_of};
 use crate::journal::Journal;
 use crate::logging::Secrets;
+use crate::machine::Machine;
 use crate::network::{Networks, Setup, Slots};
 use crate::registry::Logins;
 use crate::session::Session;
@@ -181,18 +182,25 @@ pub(super) fn output(config: &Config) -> Result<Option<StandardOutput>, StartErr
 pub(super) fn workers(
     config: &Config,
     session: &Arc<Session>,
+    machine: Option<Machine>,
 ) -> Result<WorkerBinaries, StartError> {
     let data = &config.data_dir;
     let store = BinaryStore::workers(data).map_err(|source| StartError::Workers {
         path: data.clone(),
         source,
     })?;
-    let floor = data.join("worker-newest.json");
+    let arch = machine.map_or(std::env::consts::ARCH, Machine::kernel);
+    // What ran is remembered for each architecture by itself.
+    let floor = match arch == std::env::consts::ARCH {
+        true => data.join("worker-newest.json"),
+        false => data.join(format!("worker-newest-{arch}.json")),
+    };
     Ok(WorkerBinaries::new(
         session.clone(),
         config.trust_keys.clone(),
         store,
         floor,
+        arch,
     ))
 }
 
@@ -210,12 +218,15 @@ pub(super) fn tool_keys(config: &Config) -> Result<Keys, StartError> {
     Ok(keys)
 }
 
-pub(super) fn provider_cache(config: &Config) -> Result<Option<ProviderCache>, StartError> {
+pub(super) fn provider_cache(
+    config: &Config,
+    machine: Option<Machine>,
+) -> Result<Option<ProviderCache>, StartError> {
     if !config.tools.provider_cache {
         return Ok(None);
     }
     let data = &config.data_dir;
-    let cache = ProviderCache::open(data).map_err(|source| StartError::Tools {
+    let cache = ProviderCache::open(data, machine).map_err(|source| StartError::Tools {
         path: data.clone(),
         source,
     })?;

@@ -28,11 +28,11 @@ pub use keys::{KeyFault, KeyFileError, Keys, SignatureError};
 pub use mirror::{FetchError, Mirror};
 pub use name::{NotExact, ToolName, program};
 
+use crate::machine::Machine;
 use crate::report::Chain;
 use crate::workspace::{BinaryStore, StoreError};
 use archive::{MAX_TOOL, listed, unpack};
 use mirror::Fetcher;
-use name::architecture;
 use store::Record;
 
 /// Largest list of checksums, in bytes.
@@ -70,10 +70,7 @@ pub enum ToolError {
         name: String,
     },
     /// Nobody builds it for this machine.
-    #[error(
-        "{name} is not published for this host's architecture, {}",
-        std::env::consts::ARCH
-    )]
+    #[error("{name} is not published for the machine that runs are made for here")]
     Architecture {
         /// The tool.
         name: String,
@@ -98,7 +95,7 @@ pub enum ToolError {
     },
     /// The list does not name the archive.
     #[error(
-        "the signed checksums of {name} do not list `{archive}`: this version is not published for this host's architecture"
+        "the signed checksums of {name} do not list `{archive}`: this version is not published for the architecture of runs here"
     )]
     NotListed {
         /// The tool.
@@ -162,17 +159,26 @@ pub struct Tools {
     keys: Keys,
     fetcher: Fetcher,
     store: BinaryStore,
+    machine: Option<Machine>,
     busy: Mutex<HashMap<ToolName, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Tools {
-    /// `keys` may sign, `mirror` gives, `roots` are trusted besides the usual CAs, `store` keeps.
-    pub fn new(keys: Keys, mirror: Mirror, roots: Vec<NamedPem>, store: BinaryStore) -> Self {
+    /// `keys` may sign, `mirror` gives, `roots` are trusted besides the usual CAs, `store` keeps; what is got is made for
+    /// `machine`.
+    pub fn new(
+        keys: Keys,
+        mirror: Mirror,
+        roots: Vec<NamedPem>,
+        store: BinaryStore,
+        machine: Option<Machine>,
+    ) -> Self {
         clear_halves(store.path());
         Self {
             keys,
             fetcher: Fetcher { mirror, roots },
             store,
+            machine,
             busy: Mutex::default(),
         }
     }
@@ -195,7 +201,8 @@ impl Tools {
         if self.keys.is_empty() {
             return Err(ToolError::NoKeys { name: name.shown() });
         }
-        let arch = architecture().ok_or_else(|| ToolError::Architecture { name: name.shown() })?;
+        let arch = self.machine.map(Machine::go);
+        let arch = arch.ok_or_else(|| ToolError::Architecture { name: name.shown() })?;
         let turn = self.turn(name);
         let alone = turn.lock().await;
         let tool = match self.kept(name, arch).await {

@@ -108,17 +108,6 @@ pub(super) fn title(kind: ToolKind) -> &'static str {
     }
 }
 
-/// This machine's architecture as Go calls it; nothing where neither publisher builds for it.
-pub(super) fn architecture() -> Option<&'static str> {
-    match std::env::consts::ARCH {
-        "x86_64" => Some("amd64"),
-        "aarch64" => Some("arm64"),
-        "x86" => Some("386"),
-        "arm" => Some("arm"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

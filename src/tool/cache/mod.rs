@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use gantry_protocol::Digest;
 use tracing::{debug, info, warn};
 
-use super::name::architecture;
+use crate::machine::Machine;
 use crate::workspace::{
     Bounds, Owner, lay_package, read_plain, remove_tree, take_package, tree_size,
 };
@@ -88,6 +88,8 @@ impl Checkout {
 pub struct ProviderCache {
     root: PathBuf,
     limit: u64,
+    /// As the tools name the directory of a package's platform; nothing where no tool is published.
+    platform: Option<String>,
 }
 
 impl ProviderCache {
@@ -95,12 +97,17 @@ impl ProviderCache {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn open(data: &Path) -> io::Result<Self> {
+    pub fn open(data: &Path, machine: Option<Machine>) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt as _;
         let root = data.join("providers");
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&root)?;
-        let cache = Self { root, limit: WHOLE };
+        let platform = machine.map(|machine| format!("linux_{}", machine.go()));
+        let cache = Self {
+            root,
+            limit: WHOLE,
+            platform,
+        };
         for name in cache.names() {
             if name.starts_with(HALF) {
                 cache.remove(&name);
@@ -112,14 +119,14 @@ impl ProviderCache {
     /// Copies what the checkout's lock file pins and is kept here to where the tool looks first; gives the names
     /// of the providers. What does not work is left to the tool, which downloads it.
     pub fn lay(&self, checkout: &Checkout) -> Vec<String> {
-        let Some(platform) = platform() else {
+        let Some(platform) = &self.platform else {
             return Vec::new();
         };
         let mut laid = Vec::new();
         for pinned in checkout.pinned() {
             let kept = pinned.contents.iter().find(|content| self.has(**content));
             let Some(content) = kept else { continue };
-            let steps = checkout.package(&pinned, &platform);
+            let steps = checkout.package(&pinned, platform);
             match self.lay_one(checkout, &steps, *content) {
                 Ok(()) => laid.push(format!(
                     "{} {}",
@@ -151,13 +158,15 @@ impl ProviderCache {
 
     /// Keeps the packages that an ended run pinned and has in its workspace; gives how many are new.
     pub fn keep(&self, checkout: &Checkout) -> usize {
-        let Some(platform) = platform() else { return 0 };
+        let Some(platform) = &self.platform else {
+            return 0;
+        };
         let mut kept = 0;
         for pinned in checkout.pinned() {
             if pinned.contents.iter().any(|content| self.has(*content)) {
                 continue;
             }
-            let steps = checkout.package(&pinned, &platform);
+            let steps = checkout.package(&pinned, platform);
             match self.keep_one(checkout, &steps, &pinned.contents) {
                 Ok(content) => {
                     info!(provider = %pinned.source.join("/"), version = %pinned.version, %content, "provider kept for later runs");
@@ -253,10 +262,6 @@ fn remove_below(workspace: &Path, steps: &[&str]) {
     }
 }
 
-fn platform() -> Option<String> {
-    architecture().map(|arch| format!("linux_{arch}"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -276,7 +281,7 @@ mod tests {
     impl World {
         fn new() -> Self {
             let temp = tempfile::tempdir().unwrap();
-            let cache = ProviderCache::open(temp.path()).unwrap();
+            let cache = ProviderCache::open(temp.path(), Machine::own()).unwrap();
             Self { temp, cache }
         }
 
@@ -303,8 +308,8 @@ mod tests {
     fn package(checkout: &Checkout) -> PathBuf {
         let project = checkout.workspace.join("source/infra");
         project.join(format!(
-            ".terraform/providers/{SOURCE}/1.0.0/{}",
-            platform().unwrap()
+            ".terraform/providers/{SOURCE}/1.0.0/linux_{}",
+            Machine::own().unwrap().go()
         ))
     }
 
@@ -393,7 +398,7 @@ mod tests {
     fn halves_are_removed_at_the_start() {
         let world = World::new();
         fs::create_dir(world.cache.root.join("half-x")).unwrap();
-        let again = ProviderCache::open(world.temp.path()).unwrap();
+        let again = ProviderCache::open(world.temp.path(), Machine::own()).unwrap();
         assert_eq!(again.names(), [""; 0]);
     }
 }

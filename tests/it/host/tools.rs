@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use gantry_launcher::machine::Machine;
 use gantry_launcher::tool::{Keys, Mirror, ReadyTool, ToolError, ToolName, Tools};
 use gantry_launcher::workspace::BinaryStore;
 use gantry_protocol::Digest;
@@ -94,7 +95,7 @@ impl World {
     fn tools_with(&self, keys: Keys, mirror: &str) -> Arc<Tools> {
         let store = BinaryStore::tools(&self.path("data")).unwrap();
         let mirror = Mirror::parse(mirror).unwrap();
-        Arc::new(Tools::new(keys, mirror, Vec::new(), store))
+        Arc::new(Tools::new(keys, mirror, Vec::new(), store, Machine::own()))
     }
 
     fn by_directory(&self) -> Arc<Tools> {
@@ -380,13 +381,19 @@ async fn a_mirror_with_a_private_ca_is_reached() {
     let store = || BinaryStore::tools(&world.path("data")).unwrap();
     let keys = || Keys::load(&[world.path("key")]).unwrap();
     let mirror = || Mirror::parse(&site.url).unwrap();
-    let stranger = Arc::new(Tools::new(keys(), mirror(), Vec::new(), store()));
+    let stranger = Arc::new(Tools::new(
+        keys(),
+        mirror(),
+        Vec::new(),
+        store(),
+        Machine::own(),
+    ));
     let text = told(&ready(&stranger, "1.2.3").await.unwrap_err());
     assert!(text.contains("certificate"), "{text}");
     let pem = site.ca.clone();
     let origin = "ca.pem".to_owned();
     let roots = vec![gantry_net::NamedPem { origin, pem }];
-    let friend = Arc::new(Tools::new(keys(), mirror(), roots, store()));
+    let friend = Arc::new(Tools::new(keys(), mirror(), roots, store(), Machine::own()));
     assert_eq!(
         ready(&friend, "1.2.3").await.unwrap().digest,
         Digest::of(TOOL)
