@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let start = Start {
         credentials: &credentials,
         data: &data,
+        machine: gantry_launcher::identity::machine(None),
         about,
         unfinished: 0,
         roots: &config.root_cas,

@@ -254,8 +254,12 @@ impl DataDir {
 }
 
 /// Digest of what tells this machine from its clones: the machine id and, on virtual machines, the
-/// product id. Empty sources give a digest all the same; then a clone is noticed only by its epoch.
-pub fn machine() -> Digest {
+/// product id; or what the operator says (`GANTRY_MACHINE_ID`), where a container with its volume may move from one
+/// machine to the next. Empty sources give a digest all the same; then a clone is noticed only by its epoch.
+pub fn machine(said: Option<&str>) -> Digest {
+    if let Some(said) = said {
+        return Digest::of(format!("said\0{said}").as_bytes());
+    }
     let sources = [
         "/etc/machine-id",
         "/var/lib/dbus/machine-id",
@@ -294,6 +298,13 @@ mod tests {
         ));
         drop(first);
         assert!(DataDir::open(temp.path()).is_ok());
+    }
+
+    #[test]
+    fn what_the_operator_says_stands_for_the_machine() {
+        assert_eq!(machine(Some("ns/gantry-0")), machine(Some("ns/gantry-0")));
+        assert_ne!(machine(Some("ns/gantry-0")), machine(Some("ns/gantry-1")));
+        assert_ne!(machine(Some("ns/gantry-0")), machine(None));
     }
 
     #[test]

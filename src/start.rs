@@ -21,7 +21,7 @@ pub use source::BundleError;
 use crate::config::Config;
 use crate::container::RUN_ID;
 use crate::engine::{Breaker, Docker, EngineError, EngineInfo};
-use crate::identity::DataDir as OwnDir;
+use crate::identity::{DataDir as OwnDir, machine};
 use crate::job::{Host, Standbys, prove};
 use crate::journal::Journal;
 use crate::logging::Secrets;
@@ -225,6 +225,7 @@ async fn join(
         credentials,
         roots: &config.root_cas,
         data: own,
+        machine: machine(config.machine_id.as_deref()),
         about,
         unfinished: journal.unfinished()?,
     })

@@ -5,6 +5,7 @@
 
 mod configuration;
 mod doctor;
+mod health;
 mod image;
 mod policy;
 
@@ -14,6 +15,7 @@ use clap::Subcommand;
 
 pub use configuration::{page, variables};
 pub use doctor::{DoctorArguments, ReachArguments};
+pub use health::HealthArguments;
 pub use image::ImageCommand;
 pub use policy::PolicyCommand;
 
@@ -28,6 +30,10 @@ pub enum Command {
     ///
     /// Reads all variables. Exit codes: 0 runs will work (warnings included), 1 something has to be done.
     Doctor(DoctorArguments),
+    /// Asks the launcher that runs beside this whether it lives (GANTRY_HEALTH_LISTEN), for the probes of containers.
+    ///
+    /// Exit codes: 0 yes, 1 no, 64 there is no health address to ask.
+    Health(HealthArguments),
     /// Tries an address, for the doctor's container.
     #[command(hide = true)]
     Reach(ReachArguments),
@@ -44,6 +50,7 @@ pub async fn perform(command: Command) -> Exit {
     match command {
         Command::Configuration => print(&page()),
         Command::Doctor(arguments) => doctor::perform(arguments).await,
+        Command::Health(arguments) => health::perform(&arguments),
         Command::Reach(arguments) => doctor::perform_reach(arguments).await,
         Command::Image(command) => image::perform(command).await,
         Command::Policy(command) => policy::perform(command).await,

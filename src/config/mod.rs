@@ -46,6 +46,8 @@ pub struct Config {
     pub pool_key: Secret,
     /// Tags, by name.
     pub metadata: BTreeMap<String, String>,
+    /// What stands for this machine, where the operator says so.
+    pub machine_id: Option<String>,
     /// The launcher's own directory.
     pub data_dir: PathBuf,
     /// Keys that may sign the worker.
@@ -201,6 +203,16 @@ impl LogConfig {
     }
 }
 
+/// Where health is served, readable without the rest.
+///
+/// # Errors
+/// The variable can't be understood.
+pub fn read_health(source: &dyn Source) -> Result<Option<Listen>, Vec<Mistake>> {
+    let mut read = Reader::new(source);
+    let listen = read.listen(var::HEALTH);
+    read.finish(listen)
+}
+
 impl Config {
     /// Reads everything.
     ///
@@ -213,6 +225,7 @@ impl Config {
             token: read.required_secret(var::TOKEN),
             pool_key: read.required_secret(var::POOL_KEY),
             metadata: read.tags(var::METADATA),
+            machine_id: read.value(var::MACHINE_ID),
             data_dir: read.absolute_path(var::DATA_DIR, "/var/lib/gantry-launcher"),
             trust_keys: read.keys(var::TRUST_KEYS),
             signatures: signatures(&mut read),

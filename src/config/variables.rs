@@ -89,6 +89,8 @@ variables! {
         "A prefix: `SPACELIFT_METADATA_<name>=value` shows the tag `<name>`, its case kept, with this launcher. Tags are this host's own claims; nothing verifies them.";
     DATA_DIR = "GANTRY_DATA_DIR", Identity, "/var/lib/gantry-launcher",
         "The launcher's own directory; one launcher each. With a remote engine it has to be at the same path there.";
+    MACHINE_ID = "GANTRY_MACHINE_ID", Identity, "",
+        "What stands for this machine where the launcher runs in a container that may move with its volume, such as `namespace/pod`; a launcher whose machine changes enrols afresh and discards its journal. When unset: machine id and product id.";
     TRUST_KEYS = "GANTRY_WORKER_TRUST_KEYS", Identity, "",
         "Comma list of Ed25519 public keys (base64url) that may sign the worker binary. Required.";
     RUN_TRUST = "GANTRY_RUN_TRUST_JWKS", Identity, "",

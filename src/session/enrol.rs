@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::{CallError, Session, Start, Transport};
 use crate::backoff::Backoff;
-use crate::identity::{Epoch, Identity, IdentityError, Stored, machine};
+use crate::identity::{Epoch, Identity, IdentityError, Stored};
 use crate::report::Chain;
 
 /// Server and host clocks that differ by more than this are warned of, in seconds.
@@ -99,7 +99,7 @@ pub(super) async fn renew(session: &Session) -> Result<WireSession, CallError> {
 }
 
 async fn enrolment(start: &Start<'_>, transport: &Transport) -> Result<Enrolment, EnrolError> {
-    let machine = machine();
+    let machine = start.machine;
     match start.data.identity(start.credentials.pool, machine)? {
         Stored::Enrolled(identity) => {
             return Ok(Enrolment {
@@ -154,7 +154,7 @@ async fn proven(
         proved: Some(now),
         ..identity
     };
-    start.data.update_identity(&identity, pool, machine())?;
+    start.data.update_identity(&identity, pool, start.machine)?;
     info!(launcher = %identity.launcher, %pool, "proved the pool's key");
     Ok(identity)
 }
@@ -174,7 +174,7 @@ async fn enrol(
         audience: start.credentials.endpoint.clone(),
         pool: start.credentials.pool,
         launcher_key: key.public(),
-        machine: machine(),
+        machine: start.machine,
     };
     let proof = jws::sign_pool(&proof, &start.credentials.key)
         .expect("invariant: a checked RSA key signs a plain document");

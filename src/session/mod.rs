@@ -120,6 +120,8 @@ pub struct Start<'a> {
     pub roots: &'a [gantry_net::NamedPem],
     /// The data directory.
     pub data: &'a crate::identity::DataDir,
+    /// What tells this machine from its clones.
+    pub machine: gantry_protocol::Digest,
     /// What we say of ourselves.
     pub about: wire::About,
     /// How many accepted runs are not finished.

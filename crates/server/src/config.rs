@@ -70,6 +70,8 @@ pub enum Command {
     /// The executables that launchers mount into runs.
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Ask the server that runs beside this whether it lives, for the probes of containers: exit code 0 yes, 1 no.
+    Health(HealthArgs),
     /// Print the API's schema.
     Schema,
 }
@@ -139,6 +141,17 @@ pub enum Output {
     Json,
 }
 
+/// Asking a server.
+#[derive(Clone, Debug, Args)]
+pub struct HealthArgs {
+    /// The server's health address.
+    #[arg(long, env = "GANTRY_HEALTH_LISTEN", value_name = "ADDRESS", value_parser = loopback)]
+    pub health_listen: SocketAddr,
+    /// Ask instead whether it can serve just now: whether the database can be written.
+    #[arg(long)]
+    pub ready: bool,
+}
+
 /// Running the server.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -148,6 +161,9 @@ pub struct ServeArgs {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, env = "GANTRY_LISTEN", default_value = "127.0.0.1:1983")]
     pub listen: SocketAddr,
+    /// Loopback address that serves `/healthz` and `/readyz` in clear text, whatever TLS the others have; off without it.
+    #[arg(long, env = "GANTRY_HEALTH_LISTEN", value_name = "ADDRESS", value_parser = loopback)]
+    pub health_listen: Option<SocketAddr>,
     /// The URL under which people and launchers reach this server; by default the address it listens on.
     #[arg(long, env = "GANTRY_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -315,6 +331,14 @@ fn address_range(text: &str) -> Result<IpNet, String> {
     let one = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
     let range = text.parse().ok().or_else(one);
     range.ok_or_else(|| "expected an address range such as `10.0.0.0/8`, or an address".to_owned())
+}
+
+/// An address that only this host reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Ok(address),
+        _ => Err("expected a loopback address and a port, such as `127.0.0.1:9465`".to_owned()),
+    }
 }
 
 /// A name or address and a port, as a token has it.

@@ -32,6 +32,17 @@ pub fn router(app: Arc<App>) -> Router {
     let hooks = commits::router(Arc::clone(&app));
     let uploads = uploads::router(Arc::clone(&app));
     let proxies = Arc::clone(&app.trusted_proxies);
+    health(app)
+        .merge(api)
+        .merge(control)
+        .merge(files)
+        .merge(hooks)
+        .merge(uploads)
+        .layer(middleware::from_fn_with_state(proxies, peer::recognise))
+}
+
+/// Whether the process answers, and whether it can serve: for probes, with no login.
+pub fn health(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -39,12 +50,6 @@ pub fn router(app: Arc<App>) -> Router {
             app,
             last: Arc::default(),
         })
-        .merge(api)
-        .merge(control)
-        .merge(files)
-        .merge(hooks)
-        .merge(uploads)
-        .layer(middleware::from_fn_with_state(proxies, peer::recognise))
 }
 
 /// Status and text.

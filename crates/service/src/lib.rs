@@ -5,6 +5,7 @@
 //! by the turns of its one loop: `src/notify.rs` there.)
 #![forbid(unsafe_code)]
 
+pub mod probe;
 mod settings;
 
 use std::time::Duration;

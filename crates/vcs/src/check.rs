@@ -1,9 +1,11 @@
 //! What the agent tells people at a terminal, besides serving: verdicts, routes, settings.
 //!
-//! Takes a command, writes to what it is given, gives an exit code. Never: a request to anybody.
+//! Takes a command, writes to what it is given, gives an exit code. Never: a request to anybody but, for `health`, the agent's own address.
 
 use std::io::{self, Read as _, Write};
 use std::path::Path;
+
+use gantry_service::probe;
 
 use crate::config::{self, Mistake, Question, Source};
 use crate::route;
@@ -32,6 +34,42 @@ impl Ended {
             Self::Well => 0,
             Self::Refused => 1,
             Self::Usage => 2,
+        }
+    }
+}
+
+/// Asks the agent that runs beside this; the answer is written, also when there is none.
+///
+/// # Errors
+/// When `out` can't be written to.
+pub fn health(ready: bool, source: &dyn Source, out: &mut dyn Write) -> io::Result<Ended> {
+    let address = match config::read_health(source) {
+        Ok(Some(address)) => address,
+        Ok(None) => {
+            writeln!(
+                out,
+                "GANTRY_VCS_AGENT_HEALTH_ADDR is not set, so there is no address to ask"
+            )?;
+            return Ok(Ended::Usage);
+        }
+        Err(mistakes) => return told(&mistakes, out),
+    };
+    let question = match ready {
+        true => probe::Question::Ready,
+        false => probe::Question::Alive,
+    };
+    match probe::ask(&probe::Place::Tcp(address), question) {
+        Ok(answer) => {
+            writeln!(out, "{}", answer.text)?;
+            Ok(match answer.is_good() {
+                true => Ended::Well,
+                false => Ended::Refused,
+            })
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            writeln!(out, "{error}: {}", cause.unwrap_or_default())?;
+            Ok(Ended::Refused)
         }
     }
 }

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         }
         Command::Check(question) => told(check::check(question, &source, &mut stdout())),
         Command::Routes => told(check::routes(&source, &mut stdout())),
+        Command::Health { ready } => told(check::health(*ready, &source, &mut stdout())),
         Command::Configuration => told(check::configuration(&mut stdout())),
     }
 }

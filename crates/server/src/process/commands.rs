@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use gantry_service::probe::{Place, Question, ask};
+
 use super::{printer, serve, start_logs};
 use crate::app::{AppError, open_blobs, open_store};
 use crate::auth::{NewKey, issue_key, revoke_key};
-use crate::config::{ApiKeyCommand, Cli, Command, MasterKeyCommand, Output, WorkerCommand};
+use crate::config::{
+    ApiKeyCommand, Cli, Command, HealthArgs, MasterKeyCommand, Output, WorkerCommand,
+};
 use crate::dist;
 use crate::domain::Actor;
 use crate::error::{Exit, chain};
@@ -95,8 +99,21 @@ async fn dispatch(command: Command) -> Done {
             manifest,
             binary,
         }) => add_worker(&data_dir, &manifest, &binary).await,
+        Command::Health(args) => health(&args),
         Command::Schema => Ok(printer::text(&graphql::sdl())?),
     }
+}
+
+fn health(args: &HealthArgs) -> Done {
+    let question = match args.ready {
+        true => Question::Ready,
+        false => Question::Alive,
+    };
+    let answer = ask(&Place::Tcp(args.health_listen), question)?;
+    if !answer.is_good() {
+        return Err(format!("the server is not well: {}", answer.text).into());
+    }
+    Ok(printer::text(&format!("{}\n", answer.text))?)
 }
 
 async fn create_api_key(data_dir: &Path, new: NewKey, output: Output) -> Done {

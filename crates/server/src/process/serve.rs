@@ -66,6 +66,7 @@ pub struct Running {
     pub agents_address: Option<SocketAddr>,
     server: JoinHandle<io::Result<()>>,
     gateway: Option<JoinHandle<()>>,
+    health: Option<JoinHandle<()>>,
     loops: Vec<tasks::Loop>,
     dispatch: JoinHandle<()>,
 }
@@ -78,6 +79,10 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         None => None,
     };
     let agents_address = agents.as_ref().map(|(_, address)| *address);
+    let health = match args.health_listen {
+        Some(address) => Some(bind("GANTRY_HEALTH_LISTEN", address).await?.0),
+        None => None,
+    };
     let config = AppConfig {
         data_dir: args.data_dir.clone(),
         master_key_file: args.master_key_file.clone(),
@@ -101,6 +106,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
     let loops = tasks::start(&app);
     let (control, stopping) = (Arc::clone(&app.control), app.stopping.clone());
     let dispatch = tokio::spawn(async move { control.dispatcher.run(stopping).await });
+    let health = health.map(|listener| serve_health(&app, listener));
     let router = web::router(Arc::clone(&app)).into_make_service_with_connect_info::<PeerAddr>();
     let stopped = app.stopping.clone().cancelled_owned();
     let server = match args.tls() {
@@ -130,9 +136,20 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         address,
         agents_address,
         gateway,
+        health,
         server,
         loops,
         dispatch,
+    })
+}
+
+/// Clear text on a loopback address, until the process ends: also while the last requests are waited for.
+fn serve_health(app: &Arc<App>, listener: TcpListener) -> JoinHandle<()> {
+    let router = web::health(Arc::clone(app));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "health is served no more");
+        }
     })
 }
 
@@ -175,6 +192,9 @@ impl Running {
         }
         for task in self.loops {
             task.ended().await;
+        }
+        if let Some(health) = self.health {
+            health.abort();
         }
         self.app.gateway.closed().await;
         self.app.store.close().await;

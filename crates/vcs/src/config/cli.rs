@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use gantry_service::Source;
 
 use super::settings::{Kind, SETTINGS};
@@ -23,6 +23,11 @@ pub enum Command {
     Routes,
     /// Print the table of settings as Markdown.
     Configuration,
+    /// Ask the agent that runs beside this.
+    Health {
+        /// Whether it has a gateway, and not only whether it lives.
+        ready: bool,
+    },
 }
 
 /// A request to judge.
@@ -55,6 +60,10 @@ impl Cli {
             Some(("check", check)) => (Command::Check(question(check)), check),
             Some(("routes", routes)) => (Command::Routes, routes),
             Some(("configuration", configuration)) => (Command::Configuration, configuration),
+            Some(("health", health)) => {
+                let ready = health.get_flag("ready");
+                (Command::Health { ready }, health)
+            }
             Some((_, serve)) => (Command::Serve, serve),
             None => (Command::Serve, &matches),
         };
@@ -128,6 +137,7 @@ fn command() -> clap::Command {
         .subcommand(
             clap::Command::new("configuration").about("Print flags and variables as Markdown"),
         )
+        .subcommand(health())
 }
 
 fn flag(setting: &super::settings::Setting) -> Arg {
@@ -147,6 +157,17 @@ fn flag(setting: &super::settings::Setting) -> Arg {
     } else {
         flag.value_name("VALUE")
     }
+}
+
+fn health() -> clap::Command {
+    clap::Command::new("health")
+        .about("Ask the agent that runs beside this, at --health-addr, whether it lives: exit code 0 yes, 1 no")
+        .arg(
+            Arg::new("ready")
+                .long("ready")
+                .action(ArgAction::SetTrue)
+                .help("Ask instead whether a stream to the gateway is up"),
+        )
 }
 
 fn check() -> clap::Command {

@@ -115,10 +115,7 @@ impl Config {
                 credential: reader.credential(),
                 times: times(&mut reader),
                 body_limit: reader.number(set::BODY_LIMIT, 4_000_000, 65_536..=1 << 30),
-                health: reader.parsed(
-                    set::HEALTH,
-                    "an address with a port such as `127.0.0.1:9090`",
-                ),
+                health: health_address(&mut reader),
                 warnings: Vec::new(),
             });
         match config {
@@ -141,6 +138,23 @@ pub fn read_rules(source: &dyn Source) -> Result<Rules, Vec<Mistake>> {
         Some(rules) => reader.finish(rules),
         None => Err(reader.mistakes()),
     }
+}
+
+/// Where health is served, without the rest.
+///
+/// # Errors
+/// It is not an address.
+pub fn read_health(source: &dyn Source) -> Result<Option<SocketAddr>, Vec<Mistake>> {
+    let mut reader = Reader::new(source);
+    let address = health_address(&mut reader);
+    reader.finish(address)
+}
+
+fn health_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    reader.parsed(
+        set::HEALTH,
+        "an address with a port such as `127.0.0.1:9090`",
+    )
 }
 
 /// The vendor, where one is named.
