@@ -60,6 +60,7 @@ data! {
     WorkerPools { worker_pools: Vec<Pool> }
     WorkerPoolCreate { worker_pool_create: NewPool }
     WorkerPool { worker_pool: Option<PoolDetails> }
+    WorkerPoolSize { worker_pool: Option<ScaledPool> }
     WorkerPoolReset { worker_pool_reset: NewPool }
     WorkerPoolUpdate { worker_pool_update: OnlyId }
     WorkerPoolDelete { worker_pool_delete: OnlyId }
@@ -194,6 +195,27 @@ impl Worker {
         let metadata: serde_json::Value = serde_json::from_str(&self.metadata).unwrap_or_default();
         metadata["host"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+/// A pool as far as its size is concerned.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaledPool {
+    pub id: String,
+    pub schedulable: bool,
+    pub pending_runs: u32,
+    pub workers: Vec<ScaledWorker>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaledWorker {
+    pub id: String,
+    pub busy: bool,
+    pub drained: bool,
+    pub status: String,
+    pub created_at: i64,
+    pub last_seen_at: i64,
 }
 
 /// A pool with its keys and rules.

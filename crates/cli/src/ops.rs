@@ -104,6 +104,13 @@ operations! {
              workers { id busy drained status statusReason metadata lastSeenAt }
            }
          }";
+    /// One pool as far as its size is concerned.
+    WORKER_POOL_SIZE: model::WorkerPoolSize = "workerPool"
+        "query($id: ID!) {
+           workerPool(id: $id) {
+             id schedulable pendingRuns workers { id busy drained status createdAt lastSeenAt }
+           }
+         }";
     /// Another key for a pool; its token comes only with this answer.
     WORKER_POOL_RESET: model::WorkerPoolReset = "workerPoolReset"
         "mutation($id: ID!, $csr: String!, $overlap: Int) {

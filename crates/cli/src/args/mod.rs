@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod autoscale;
 mod ca;
 mod context;
 mod control;
@@ -19,6 +20,7 @@ mod stack;
 mod vcs_pool;
 
 pub use access::{ApiKeyCommand, ApiKeyCreateArgs, AuditCommand, RoleArg, SpaceCommand};
+pub use autoscale::AutoscaleArgs;
 pub use ca::CaCommand;
 pub use context::{ContextCommand, ContextCreateArgs, ContextSetArgs, ContextUpdateArgs};
 pub use control::{
@@ -88,6 +90,8 @@ pub enum Command {
     /// Pools of launchers
     #[command(subcommand)]
     Pool(PoolCommand),
+    /// How many launchers a pool wants now, for scripts that set the size of a group of hosts
+    AutoscaleHint(AutoscaleArgs),
     /// Pools of VCS agents, through which the server reaches inner code hosts
     #[command(subcommand)]
     VcsAgentPool(VcsPoolCommand),

@@ -1,5 +1,6 @@
 //! What each command does. One file per noun; each takes the context and its arguments, gives the exit.
 
+mod autoscale;
 mod ca;
 mod context;
 mod access;
@@ -33,6 +34,7 @@ pub async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Login(args) => login::login(context, args).await,
         Command::Whoami => login::whoami(context).await,
         Command::Pool(command) => pool::run(context, command).await,
+        Command::AutoscaleHint(args) => autoscale::hint(context, args).await,
         Command::VcsAgentPool(command) => vcs_pool::run(context, command).await,
         Command::Stack(command) => stack::run(context, command).await,
         Command::Context(command) => context::run(context, command).await,

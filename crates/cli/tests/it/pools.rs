@@ -178,3 +178,39 @@ async fn a_pool_shows_its_keys_and_rules() {
         assert_eq!((&vars["pool"], &vars["id"]), (&json!("P1"), &json!("W1")));
     }
 }
+
+#[tokio::test]
+async fn an_autoscaler_is_told_a_size_and_why() {
+    let fake = Fake::start().await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    fake.on("workerPool", move |_, _| {
+        let worker = |id: &str, busy: bool, seen: u64| {
+            let status = if busy { "BUSY" } else { "IDLE" };
+            json!({ "id": id, "busy": busy, "drained": false, "status": status, "createdAt": now - 900, "lastSeenAt": seen })
+        };
+        Answer::Data(json!({ "workerPool": { "id": "P1", "schedulable": true, "pendingRuns": 0,
+            "workers": [worker("W1", false, now), worker("W2", true, now), worker("W3", false, now - 900)] } }))
+    });
+    let hint = ["autoscale-hint", "--pool", "P1", "-o", "json"];
+    let done = fake.gantry(&hint).await;
+    assert_eq!(done.code, 0, "{done:?}");
+    let printed: Value = serde_json::from_str(&done.out).unwrap();
+    let expected = json!({ "pool": "P1", "wanted": 1, "now": 2, "pendingRuns": 0, "busy": 1, "mayGo": ["W1"],
+        "reason": "1 busy, 0 pending" });
+    assert_eq!(printed, expected);
+
+    let bad = [&hint[..], &["--min", "3", "--max", "2"]].concat();
+    let done = fake.gantry(&bad).await;
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.err.contains("--min 3 is more than --max 2"),
+        "{}",
+        done.err
+    );
+    fake.on("workerPool", |_, _| {
+        Answer::Data(json!({ "workerPool": null }))
+    });
+    let done = fake.gantry(&hint).await;
+    assert!(done.err.contains("there is no pool `P1`"), "{}", done.err);
+}
