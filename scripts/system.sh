@@ -82,6 +82,24 @@ system_launcher() {
     wait_started 60 gantry-launcher "$LAUNCHER_PID" "$log" launchers_above "$before"
 }
 
+# system_release DIR: a signed release of the launcher alone, as scripts/install takes it; leaves $RELEASE_VERSION, $RELEASE_KEY
+# and $INSTALL_SHA256. Its key is made for it.
+system_release() {
+    local dir=$1 tree=$1.tree
+    RELEASE_VERSION=$("$BIN/gantry-launcher" --version | cut -d ' ' -f 2)
+    mkdir -p "$dir" "$tree/bin" "$tree/units"
+    strip --strip-debug -o "$tree/bin/gantry-launcher" "$BIN/gantry-launcher"
+    cp "$GANTRY_ROOT/deploy/systemd/gantry-launcher.service" "$tree/units/"
+    tar -C "$tree" -cf - . | gzip -1 >"$dir/gantry-launcher-$RELEASE_VERSION-$(uname -m).tar.gz"
+    rm -rf "$tree"
+    cp "$GANTRY_ROOT/scripts/install" "$dir/install"
+    "$BIN/gantry" release keygen --out "$dir.pem" >/dev/null
+    RELEASE_KEY=$("$BIN/gantry" release public --key "$dir.pem")
+    "$BIN/gantry" release seal --key "$dir.pem" --commit "$(git -C "$GANTRY_ROOT" rev-parse HEAD)" \
+        --release "$RELEASE_VERSION" "$dir" >/dev/null
+    INSTALL_SHA256=$(sha256sum <"$dir/install" | cut -d ' ' -f 1)
+}
+
 launchers() { "$BIN/gantry" pool list --output json | jq -s '[.[].workers[]] | length'; }
 launchers_above() { (($(launchers) > $1)); }
 

@@ -161,8 +161,8 @@ install_launcher() {
     [[ ${sum%% *} == "$GANTRY_INSTALL_SHA256" ]] ||
         fail "the release's install script is not the one that GANTRY_INSTALL_SHA256 names, and is not executed"
     printf '%s\n' "$GANTRY_RELEASE_KEY" >"$dir/release.key"
-    bash "$dir/install" "$from" launcher --key-file "$dir/release.key" --version "$GANTRY_RELEASE_VERSION" >&2 ||
-        fail "release $GANTRY_RELEASE_VERSION was not installed from $GANTRY_RELEASE_FROM: see the line above"
+    bash "$dir/install" "$from" launcher --key-file "$dir/release.key" --version "$GANTRY_RELEASE_VERSION" >"$dir/said" 2>&1 ||
+        fail "release $GANTRY_RELEASE_VERSION was not installed: $(tail -n 1 "$dir/said" | cut -c 1-400)"
     rm -rf "$dir"
 }
 
