@@ -83,9 +83,12 @@ signal() { kill "-$1" "$2" 2>/dev/null || as_root kill "-$1" "$2" 2>/dev/null ||
 
 # --- waiting -------------------------------------------------------------------------------------------------
 
+# What only emulates another machine gets more time: $LIB_PATIENCE times as long.
+LIB_PATIENCE=1
+
 # wait_until SECONDS WHAT COMMAND...: polls until the command succeeds; fails with WHAT in the message.
 wait_until() {
-    local deadline=$((SECONDS + $1)) what=$2
+    local deadline=$((SECONDS + $1 * LIB_PATIENCE)) what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
         if ((SECONDS >= deadline)); then
@@ -99,7 +102,7 @@ wait_until() {
 # wait_started SECONDS WHAT PID LOG COMMAND...: like wait_until, but a process that ended counts as failure,
 # and the end of its log is shown.
 wait_started() {
-    local deadline=$((SECONDS + $1)) what=$2 pid=$3 log=$4
+    local deadline=$((SECONDS + $1 * LIB_PATIENCE)) what=$2 pid=$3 log=$4
     shift 4
     until "$@" >/dev/null 2>&1; do
         if ! running "$pid" || ((SECONDS >= deadline)); then

@@ -110,18 +110,19 @@ pack_deb() {
 
 # --- images --------------------------------------------------------------------------------------------------
 
-# base_layer ARCH: Debian with what launcher and server call (git, ssh, curl; the launcher iptables too), as a file.
+# base_layer ARCH: Debian with what launcher and server call (git, ssh; the launcher iptables too), as a file. One that was made
+# before serves for trying out only: a release takes today's packages.
 base_layer() {
     local arch=$1
     local layer=$BASES/base-$arch.tar
-    [[ -s $layer ]] || {
+    [[ -s $layer && $profile == dev ]] || {
         [[ $arch == "$HOST_ARCH" ]] || emulation "$arch"
         # shellcheck disable=SC2016 # mmdebstrap's own shell fills it in
         mmdebstrap --quiet --variant=essential --architectures="$(debian_arch "$arch")" \
-            --include=ca-certificates,curl,git,iptables,openssh-client \
+            --include=ca-certificates,git,iptables,openssh-client \
             --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
             --dpkgopt='path-exclude=/usr/share/locale/*' --aptopt='Acquire::Languages "none"' \
-            --customize-hook='rm -rf "$1"/var/log/* "$1"/var/cache/* "$1"/var/lib/apt/lists/* "$1"/etc/hostname "$1"/etc/resolv.conf' \
+            --customize-hook='rm -rf "$1"/var/log/* "$1"/var/cache/* "$1"/var/lib/apt/lists/* "$1"/etc/hostname "$1"/etc/resolv.conf "$1"/etc/machine-id' \
             bookworm "${layer%.tar}.part.tar" >&2
         mv "${layer%.tar}.part.tar" "$layer"
     }
@@ -149,25 +150,30 @@ add_layer() {
 
 # pack_image COMPONENT ARCH: an OCI layout in one file, which `docker load` of any age reads too.
 pack_image() {
-    local component=$1 arch=$2 program dir=$SCRATCH/program settings name time
+    local component=$1 arch=$2 program dir=$SCRATCH/program settings name time base path mode owner
     program=$(program_of "$component") name=gantry-$component
     IMAGE_DIR=$SCRATCH/image IMAGE_DIFFS=() IMAGE_LAYERS=()
     rm -rf "$IMAGE_DIR" "$dir"
     mkdir -p "$IMAGE_DIR"
     install -D -m 755 "$STRIPPED/$arch/$program" "$dir/usr/bin/$program"
     settings=$(jq -c --arg component "$component" '.[$component]' "$GANTRY_ROOT/deploy/images.json")
-    if [[ $(jq -r .base <<<"$settings") == debian ]]; then add_layer "$(base_layer "$arch")"; fi
+    as_its_dockerfile "$component" "$settings"
+    if [[ $(jq -r .base <<<"$settings") == debian ]]; then
+        base=$(base_layer "$arch")
+        add_layer "$base"
+        add_account "$base" "$dir" "$settings"
+    fi
     [[ $component != server ]] || {
         mkdir -p "$dir/usr/share/gantry"
         cp -r "$SCRATCH/workers/workers" "$dir/usr/share/gantry/workers"
     }
     pack_tar "$dir" >"$SCRATCH/program.tar"
-    # Directories that the image's user writes to.
-    jq -r '.writable[]?' <<<"$settings" | while IFS= read -r path; do
-        mkdir -p "$SCRATCH/writable/$path"
-        tar --append --file "$SCRATCH/program.tar" --mtime="@$SOURCE_DATE_EPOCH" --owner=1983 --group=1983 --numeric-owner \
-            --mode=0700 --no-recursion -C "$SCRATCH/writable" "./$path"
-    done
+    # Data directories, as the image's user needs them.
+    while read -r path mode owner; do
+        mkdir -p "$SCRATCH/empty/$path"
+        tar --append --file "$SCRATCH/program.tar" --mtime="@$SOURCE_DATE_EPOCH" --owner="$owner" --group="$owner" --numeric-owner \
+            --mode="$mode" --no-recursion -C "$SCRATCH/empty" "./$path"
+    done < <(jq -r '.directories[] | "\(.path) \(.mode) \(.owner)"' <<<"$settings")
     add_layer "$SCRATCH/program.tar"
     time=$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
     jq -nc --arg arch "$(debian_arch "$arch")" --arg time "$time" --arg version "$VERSION" --arg commit "$COMMIT" --arg name "$name" \
@@ -182,6 +188,29 @@ pack_image() {
     blob "$SCRATCH/config.json"
     image_index "$name" "$arch"
     pack_tar "$IMAGE_DIR" >"$PARTS/$name-$VERSION-$arch.image.tar"
+}
+
+# as_its_dockerfile COMPONENT SETTINGS: the images of a release and those of deploy/images/build are the same to who runs them.
+as_its_dockerfile() {
+    local file=$GANTRY_ROOT/deploy/images/$1/Dockerfile said
+    said=$(jq -n --rawfile text "$file" '
+        ($text | gsub("\\\\\n"; " ")) as $text
+        | def word($name): [$text | scan("(?m)^\($name) +(.*)$")[0]];
+        {User: (word("USER")[0] // ""), Entrypoint: (word("ENTRYPOINT")[0] | fromjson), Cmd: (word("CMD")[0] // "null" | fromjson),
+         Env: [word("ENV")[] | splits(" +") | select(. != "")] | sort,
+         Test: (["CMD"] + (word("HEALTHCHECK")[0] | sub(".*CMD "; "") | fromjson))}')
+    jq -ne --argjson said "$said" --argjson settings "$2" '$settings.config
+        | {User, Entrypoint, Cmd, Env: (.Env | map(select(startswith("PATH=") | not)) | sort), Test: .Healthcheck.Test} == $said' >/dev/null ||
+        die "deploy/images.json and $file differ about user, program, variables or health: $said"
+}
+
+# add_account BASE DIR SETTINGS: the user that a part runs as has a name.
+add_account() {
+    local name id home
+    read -r name id home < <(jq -r '.accounts // empty | "\(.name) \(.id) \(.home)"' <<<"$3") || return 0
+    mkdir -p "$2/etc"
+    { tar -xOf "$1" ./etc/passwd && echo "$name:x:$id:$id:Gantry server:$home:/usr/sbin/nologin"; } >"$2/etc/passwd"
+    { tar -xOf "$1" ./etc/group && echo "$name:x:$id:"; } >"$2/etc/group"
 }
 
 # image_index NAME ARCH: manifest and index over the layers and the configuration that was written last.
