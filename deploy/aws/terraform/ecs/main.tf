@@ -57,18 +57,25 @@ resource "aws_ecs_task_definition" "launcher" {
     memoryReservation = var.launcher_memory_mb
     # Directories of runs belong to another user than the launcher, and Docker's socket is root's.
     user                   = "0"
-    readonlyRootFilesystem = false
+    readonlyRootFilesystem = true
     stopTimeout            = var.stop_timeout_seconds
     environment            = [for name in sort(keys(local.environment)) : { name = name, value = local.environment[name] }]
     secrets                = [for name in sort(keys(local.value_from)) : { name = name, valueFrom = local.value_from[name] }]
-    linuxParameters        = { initProcessEnabled = true }
-    dockerSecurityOptions  = ["no-new-privileges"]
+    linuxParameters = {
+      initProcessEnabled = true
+      capabilities = {
+        drop = ["ALL"]
+        add  = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"]
+      }
+      tmpfs = [{ containerPath = "/tmp", size = 256, mountOptions = ["nosuid", "nodev"] }]
+    }
+    dockerSecurityOptions = ["no-new-privileges"]
     mountPoints = [
       { sourceVolume = "docker", containerPath = "/var/run/docker.sock", readOnly = false },
       { sourceVolume = "data", containerPath = local.data_dir, readOnly = false },
     ]
     healthCheck = {
-      command     = ["CMD", "curl", "-fsS", "--noproxy", "*", "-o", "/dev/null", "http://127.0.0.1:9464/healthz"]
+      command     = ["CMD", "/usr/bin/gantry-launcher", "health"]
       interval    = 30
       timeout     = 5
       retries     = 3
