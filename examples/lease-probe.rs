@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         machine: gantry_launcher::identity::machine(None),
         about,
         unfinished: 0,
-        roots: &config.root_cas,
+        outside: &config.outside,
     };
     let (session, _) = establish(start).await?;
     let lease = one_lease(&session, &credentials).await?;

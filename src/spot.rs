@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gantry_net::{ClientError, ClientOptions};
+use gantry_net::{ClientError, ClientOptions, Outside};
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -76,7 +76,9 @@ struct Imds {
 /// When `base` is not an address of a metadata service.
 pub fn watch(base: Url) -> Result<mpsc::Receiver<Notice>, ClientError> {
     let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-    let http = gantry_net::metadata_client_builder(&ClientOptions::new(agent))?.build();
+    // On this host's link: nothing of the outside is between.
+    let options = ClientOptions::new(agent, &Outside::default());
+    let http = gantry_net::metadata_client_builder(&options)?.build();
     let http = http.expect("invariant: a builder with its own TLS configuration builds");
     let mut imds = Imds {
         http,

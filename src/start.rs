@@ -52,7 +52,7 @@ pub struct Ready {
 
 /// Added CAs that nothing can be signed with any more are said, not refused: another one may be in use.
 fn look_at_roots(config: &Config) {
-    for root in &config.root_cas {
+    for root in &config.outside.roots {
         for oddity in gantry_net::oddities(root, SystemTime::now()).unwrap_or_default() {
             warn!("{oddity}");
         }
@@ -104,7 +104,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         tools: Arc::new(Tools::new(
             tool_keys,
             config.tools.mirror.clone(),
-            config.root_cas.clone(),
+            config.outside.clone(),
             tool_store(&config)?,
             machine,
         )),
@@ -128,7 +128,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
         metrics,
         ledger,
         traces: match &config.otlp {
-            Some(base) => Traces::to(base, &config.root_cas)?,
+            Some(base) => Traces::to(base, &config.outside)?,
             None => Traces::default(),
         },
     };
@@ -223,7 +223,7 @@ async fn join(
     let about = about(config);
     let (session, fresh) = establish(Start {
         credentials,
-        roots: &config.root_cas,
+        outside: &config.outside,
         data: own,
         machine: machine(config.machine_id.as_deref()),
         about,

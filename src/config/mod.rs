@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gantry_net::NamedPem;
+use gantry_net::Outside;
 use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
 use reqwest::Url;
 
 pub use gantry_service::{Environment, Source};
 pub use handed::{HandedVariable, HandedVariables};
-pub use outside::{Listen, Proxies, VcsMapping};
+pub use outside::{Listen, VcsMapping};
 pub use parse::Mistake;
 use parse::Reader;
 use variables as var;
@@ -54,10 +54,8 @@ pub struct Config {
     pub trust_keys: Vec<EdPublic>,
     /// Who may sign runs, and which have to be signed.
     pub signatures: SignatureSettings,
-    /// CAs to trust besides the bundled and the host's.
-    pub root_cas: Vec<NamedPem>,
-    /// Proxies, for programs that the launcher starts.
-    pub proxies: Proxies,
+    /// Proxies, and CAs to trust besides the bundled and the host's.
+    pub outside: Outside,
     /// Address of the Docker Engine; `None` for the local socket.
     pub docker_host: Option<String>,
     /// Images and registries.
@@ -220,7 +218,7 @@ impl Config {
     /// Every mistake that was found.
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader::new(source);
-        let (root_cas, proxies) = (read.root_cas(), read.proxies());
+        let outside = read.outside();
         let config = Self {
             token: read.required_secret(var::TOKEN),
             pool_key: read.required_secret(var::POOL_KEY),
@@ -230,9 +228,8 @@ impl Config {
             trust_keys: read.keys(var::TRUST_KEYS),
             signatures: signatures(&mut read),
             docker_host: source.get(var::DOCKER_HOST),
-            images: images(&mut read, &root_cas, &proxies),
-            root_cas,
-            proxies,
+            images: images(&mut read, &outside),
+            outside,
             containers: containers(&mut read),
             handed: read.handed_variables(),
             source: SourceConfig {
@@ -278,9 +275,9 @@ impl ImageCheckConfig {
     /// Every mistake that was found in them.
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader::new(source);
-        let (root_cas, proxies) = (read.root_cas(), read.proxies());
+        let outside = read.outside();
         let config = Self {
-            images: images(&mut read, &root_cas, &proxies),
+            images: images(&mut read, &outside),
             docker_host: source.get(var::DOCKER_HOST),
             machine: read.machine(),
         };
@@ -308,27 +305,27 @@ fn signatures(read: &mut Reader<'_>) -> SignatureSettings {
     settings
 }
 
-fn images(read: &mut Reader<'_>, root_cas: &[NamedPem], proxies: &Proxies) -> ImageConfig {
+fn images(read: &mut Reader<'_>, outside: &Outside) -> ImageConfig {
     read.reference(var::ANSIBLE_IMAGE);
     ImageConfig {
         default: read.reference(var::DEFAULT_IMAGE),
         registries: read.registries(var::REGISTRIES),
-        logins: logins(read, root_cas, proxies),
+        logins: logins(read, outside),
         pull: read.parsed(var::PULL_POLICY),
         writable_root: read.repositories(var::WRITABLE_ROOT),
     }
 }
 
-fn logins(read: &mut Reader<'_>, root_cas: &[NamedPem], proxies: &Proxies) -> LoginSettings {
+fn logins(read: &mut Reader<'_>, outside: &Outside) -> LoginSettings {
     let path = read.value(var::PATH);
     LoginSettings {
         docker_config: read.value(var::DOCKER_CONFIG).map(PathBuf::from),
         helpers: HelperEnvironment {
             path: path.unwrap_or_else(|| HELPER_PATH.to_owned()),
             home: read.value(var::HOME),
-            proxies: proxies.variables(),
+            proxies: outside.proxies.variables(),
         },
-        root_cas: root_cas.to_vec(),
+        outside: outside.clone(),
     }
 }
 

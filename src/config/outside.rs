@@ -6,8 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use gantry_net::NamedPem;
-use gantry_protocol::Secret;
+use gantry_net::Outside;
 use reqwest::Url;
 
 use super::parse::Reader;
@@ -16,31 +15,6 @@ use crate::tool::Mirror;
 
 /// Where EC2 tells an instance about itself.
 const EC2_METADATA: &str = "http://169.254.169.254";
-
-/// The proxies of the environment, for programs that the launcher starts; its own client reads them itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Proxies {
-    /// For HTTPS. May hold a password.
-    pub https: Option<Secret>,
-    /// For clear text. May hold a password.
-    pub http: Option<Secret>,
-    /// What is reached directly.
-    pub none: Option<String>,
-}
-
-impl Proxies {
-    /// As variables, for programs that are started with nothing else.
-    pub fn variables(&self) -> Vec<(String, Secret)> {
-        let none = self.none.as_deref().map(Secret::new);
-        let all = [
-            (var::PROXY_HTTPS, self.https.clone()),
-            (var::PROXY_HTTP, self.http.clone()),
-            (var::PROXY_NONE, none),
-        ];
-        let set = |(name, value): (&str, Option<Secret>)| Some((name.to_owned(), value?));
-        all.into_iter().filter_map(set).collect()
-    }
-}
 
 /// A VCS agent pool whose repositories this host reaches directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,43 +35,24 @@ pub enum Listen {
 }
 
 impl Reader<'_> {
-    pub(super) fn proxies(&mut self) -> Proxies {
-        let either = |read: &Self, name: &str| {
-            read.value(name)
-                .or_else(|| read.value(&name.to_ascii_lowercase()))
-        };
-        let mut proxies = Proxies {
-            none: either(self, var::PROXY_NONE),
-            ..Proxies::default()
-        };
-        for (name, slot) in [
-            (var::PROXY_HTTPS, &mut proxies.https),
-            (var::PROXY_HTTP, &mut proxies.http),
-        ] {
-            let Some(text) = either(self, name) else {
-                continue;
-            };
-            match Url::parse(&text) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                    *slot = Some(Secret::new(text));
-                }
-                _ => self.wrong(
-                    name,
-                    "is not the URL of an HTTP proxy, such as `http://proxy.example:3128`",
-                ),
+    /// Proxies and added CAs, as every component reads them.
+    pub(super) fn outside(&mut self) -> Outside {
+        const LISTED: [&str; 6] = [
+            var::ROOT_CAS,
+            var::CA_FILES,
+            var::PROXY_HTTPS,
+            var::PROXY_HTTP,
+            var::PROXY_ALL,
+            var::PROXY_NONE,
+        ];
+        // What is read is what the documentation lists.
+        let listed = |name: &str| LISTED.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let read = Outside::read(&|name| self.value(name).filter(|_| listed(name)));
+        read.unwrap_or_else(|mistakes| {
+            for mistake in mistakes {
+                self.wrong(&mistake.variable, mistake.what);
             }
-        }
-        proxies
-    }
-
-    /// The documented shape: base64 of JSON that lists base64 of PEM.
-    pub(super) fn root_cas(&mut self) -> Vec<NamedPem> {
-        let Some(text) = self.value(var::ROOT_CAS) else {
-            return Vec::new();
-        };
-        gantry_net::parse_added(&text).unwrap_or_else(|error| {
-            self.wrong(var::ROOT_CAS, error);
-            Vec::new()
+            Outside::default()
         })
     }
 

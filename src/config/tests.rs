@@ -210,7 +210,9 @@ fn what_lies_outside_is_checked() {
         (var::HEALTH, "0.0.0.0:9464"),
         (var::HEALTH, "unix:relative"),
         (var::OTLP, "collector:4318"),
-        (var::PROXY_HTTPS, "proxy:3128"),
+        (var::PROXY_HTTPS, "socks5://proxy:1080"),
+        ("no_proxy", "10.0.0.0/64"),
+        (var::CA_FILES, "relative.pem"),
         (var::ROOT_CAS, "e30="),
         (var::ROOT_CAS, "not base64!"),
         ("SPACELIFT_PRIVATEVCS_MAPPING_NAME_0", "pool"),
@@ -243,7 +245,7 @@ fn additional_root_cas_are_read_as_documented() {
     // Wrapped as `base64` does it.
     value.insert(70, '\n');
     let config = Config::read(&source(&[(var::ROOT_CAS, &value)])).unwrap();
-    assert_eq!(config.root_cas.len(), 1);
+    assert_eq!(config.outside.roots.len(), 1);
 }
 
 #[test]

@@ -100,13 +100,17 @@ variables! {
     SIGNATURE_AUDIENCE = "GANTRY_SIGNATURE_AUDIENCE", Identity, "",
         "The one name that signatures have to be made out to (`gantry sign --audience`). When unset, they may be made out to nobody in particular, to this launcher's id, or to its pool's.";
     ROOT_CAS = "ADDITIONAL_ROOT_CAS", Identity, "",
-        "CAs to trust besides the bundled and the host's, for the server, git, AWS and downloads: base64 of `{\"caCertificates\":[\"<base64 of PEM>\",…]}`. Pulls are dockerd's, which has CAs of its own.";
+        "CAs to trust besides the bundled and the host's, for the server, git, AWS and downloads: base64 of `{\"caCertificates\":[\"<base64 of PEM>\",…]}`. Pulls are dockerd's, which has CAs of its own. See docs/PROXIES.md.";
+    CA_FILES = "GANTRY_CA_FILES", Identity, "",
+        "Comma list of files (absolute paths, PEM or DER) with such CAs.";
     PROXY_HTTPS = "HTTPS_PROXY", Identity, "",
-        "Proxy of the launcher's own HTTPS requests (also `https_proxy`). Runs get it only when `SPACELIFT_WHITELIST_ENVS` names it; pulls are dockerd's, which has a proxy of its own.";
+        "Proxy of the launcher's own HTTPS requests, and of git's and credential helpers' (also `https_proxy`; else `ALL_PROXY`). Pulls are dockerd's, which has a proxy of its own. See docs/PROXIES.md.";
     PROXY_HTTP = "HTTP_PROXY", Identity, "",
-        "Proxy of the launcher's own clear-text requests (also `http_proxy`).";
+        "Proxy of the launcher's own clear-text requests (also `http_proxy`; else `ALL_PROXY`).";
+    PROXY_ALL = "ALL_PROXY", Identity, "",
+        "Proxy where one of the two above is unset (also `all_proxy`).";
     PROXY_NONE = "NO_PROXY", Identity, "",
-        "Comma list of hosts, domains and address ranges that are reached without the proxy (also `no_proxy`).";
+        "Comma list of what is reached without a proxy (also `no_proxy`): hosts and domains, addresses, address ranges, `*`; all but the last two also with a port. This host and link-local addresses never go through a proxy.";
     DOCKER_HOST = "DOCKER_HOST", Identity, "the local socket",
         "The Docker Engine to use.";
 

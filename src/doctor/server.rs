@@ -44,9 +44,8 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
 
 async fn ask(config: &Config, credentials: &PoolCredentials, report: &mut Report) {
     let endpoint = &credentials.endpoint;
-    let mut options =
-        gantry_net::ClientOptions::new(concat!("gantry-launcher/", env!("CARGO_PKG_VERSION")));
-    options.extra_roots.clone_from(&config.root_cas);
+    let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
+    let options = gantry_net::ClientOptions::new(agent, &config.outside);
     let client = gantry_net::client_builder(&credentials.url, &options)
         .map(|builder| builder.timeout(ANSWER).build());
     let client = match client {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use gantry_net::{ClientError, ClientOptions, NamedPem};
+use gantry_net::{ClientError, ClientOptions, Outside};
 
 use super::DOCKER_HUB;
 use super::docker_config::{ConfigFileError, DockerConfig, Entry};
@@ -24,8 +24,8 @@ pub struct LoginSettings {
     pub docker_config: Option<PathBuf>,
     /// What credential helpers inherit.
     pub helpers: HelperEnvironment,
-    /// CAs to trust besides the bundled and the host's, for AWS.
-    pub root_cas: Vec<NamedPem>,
+    /// Proxies and added CAs, for AWS.
+    pub outside: Outside,
 }
 
 /// Why a login that was configured can't be had.
@@ -73,10 +73,7 @@ impl Logins {
     pub fn new(settings: LoginSettings) -> Result<Self, LoginError> {
         let config = settings.docker_config.as_deref().map(DockerConfig::open);
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let options = ClientOptions {
-            extra_roots: settings.root_cas,
-            ..ClientOptions::new(agent)
-        };
+        let options = ClientOptions::new(agent, &settings.outside);
         Ok(Self {
             config: config.transpose()?,
             helpers: settings.helpers,

@@ -62,7 +62,7 @@ pub async fn establish(start: Start<'_>) -> Result<(Arc<Session>, bool), EnrolEr
     let transport = Transport::new(
         &start.credentials.endpoint,
         &start.credentials.url,
-        start.roots,
+        start.outside,
     )?;
     let enrolment = enrolment(&start, &transport).await?;
     let identity = &enrolment.identity;

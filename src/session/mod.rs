@@ -116,8 +116,8 @@ fn half_of(seconds: u64) -> Instant {
 pub struct Start<'a> {
     /// Token and key.
     pub credentials: &'a crate::token::PoolCredentials,
-    /// CAs to trust besides the bundled and the host's.
-    pub roots: &'a [gantry_net::NamedPem],
+    /// Proxies and added CAs.
+    pub outside: &'a gantry_net::Outside,
     /// The data directory.
     pub data: &'a crate::identity::DataDir,
     /// What tells this machine from its clones.

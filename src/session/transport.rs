@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gantry_net::NamedPem;
+use gantry_net::Outside;
 use gantry_protocol::control::{Problem, ProblemCode};
 use gantry_protocol::version;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -131,18 +131,17 @@ impl CallError {
 }
 
 impl Transport {
-    /// A client for one server, which trusts `roots` too.
+    /// A client for one server, reached by `outside`.
     ///
     /// # Errors
     /// When the TLS roots can't be set up.
     pub fn new(
         endpoint: &str,
         url: &reqwest::Url,
-        roots: &[NamedPem],
+        outside: &Outside,
     ) -> Result<Self, gantry_net::ClientError> {
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let mut options = gantry_net::ClientOptions::new(agent);
-        options.extra_roots = roots.to_vec();
+        let options = gantry_net::ClientOptions::new(agent, outside);
         let http = gantry_net::client_builder(url, &options)?.build();
         let http = http.expect("invariant: a builder with its own TLS configuration builds");
         Ok(Self {

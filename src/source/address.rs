@@ -45,7 +45,7 @@ pub(super) async fn pin(
 ) -> Result<Pinned, FetchError> {
     let (host, proxied) = match &request.transport {
         Transport::File { .. } => return Ok(Pinned::Unneeded),
-        Transport::Https { host, .. } => (host, policy.proxy.is_some()),
+        Transport::Https { host, .. } => (host, request.proxy(policy).is_some()),
         Transport::Ssh { host, .. } => (host, false),
     };
     let found = match host.parse::<IpAddr>() {
@@ -67,7 +67,7 @@ pub(super) async fn pin(
             address: *address,
         });
     }
-    // With a proxy, git connects to that; exceptions in NO_PROXY still use the pinned addresses.
+    // With a proxy, git connects to that, and asks it for the name.
     Ok(Pinned::To(found))
 }
 

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use base64::Engine as _;
+use gantry_net::Proxy;
 use gantry_protocol::payload::GitCredentials;
 
 use super::address::Pinned;
@@ -91,10 +92,16 @@ impl Environment {
                     secrets.push(header);
                     secrets.push(credentials.password.expose().to_owned());
                 }
-                if let Some((proxy, _)) = &policy.proxy {
-                    secrets.push(proxy.expose().to_owned());
+                let proxy = request.proxy(policy);
+                if let Some(proxy) = proxy {
+                    secrets.push(proxy.url().expose().to_owned());
+                    secrets.extend(
+                        proxy
+                            .password()
+                            .map(|password| password.expose().to_owned()),
+                    );
                 }
-                variables.extend(proxy_and_ca(policy));
+                variables.extend(proxy_and_ca(proxy, policy));
             }
             Transport::Ssh { host, port } => {
                 let command = ssh_command(policy, host, *port, pinned)?;
@@ -151,14 +158,17 @@ fn fixed(policy: &FetchPolicy, request: &Checked, places: Places<'_>) -> Vec<(St
     variables
 }
 
-fn proxy_and_ca(policy: &FetchPolicy) -> Vec<(String, String)> {
+/// Git hears of a proxy only where one is on this way: its own reading of exceptions is not ours.
+fn proxy_and_ca(proxy: Option<&Proxy>, policy: &FetchPolicy) -> Vec<(String, String)> {
     let mut variables = Vec::new();
-    if let Some((proxy, exceptions)) = &policy.proxy {
-        variables.push(("https_proxy".to_owned(), proxy.expose().to_owned()));
-        variables.push(("no_proxy".to_owned(), exceptions.clone()));
+    if let Some(proxy) = proxy {
+        let url = proxy.url().expose().to_owned();
+        variables.push(("https_proxy".to_owned(), url));
     }
     if let Some(file) = &policy.ca_file {
         let file = file.to_string_lossy().into_owned();
+        // A proxy may itself speak TLS, with a certificate of the same CA.
+        variables.push(("GIT_PROXY_SSL_CAINFO".to_owned(), file.clone()));
         variables.push(("GIT_SSL_CAINFO".to_owned(), file));
     }
     variables

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gantry_protocol::Secret;
+use gantry_net::{Proxies, means_of_curl};
 use reqwest::Url;
 
 use command::{Outcome, Run};
@@ -52,8 +52,8 @@ pub struct FetchPolicy {
     pub ssh_identity: Option<PathBuf>,
     /// CA bundle instead of git's own.
     pub ca_file: Option<PathBuf>,
-    /// Proxy for `https`, with its exceptions, as in `HTTPS_PROXY` and `NO_PROXY`. May hold a password.
-    pub proxy: Option<(Secret, String)>,
+    /// Proxies for `https`; git gets the one that is right for the repository.
+    pub proxies: Proxies,
     /// What stands for `private://NAME`, by name.
     pub private: BTreeMap<String, Url>,
     /// Limit of the whole fetch.
@@ -291,6 +291,15 @@ impl Session<'_> {
         self.git_counting(step, arguments, |_| Ok(())).await
     }
 
+    /// Git's words without credentials; before them what they mean about the way to the host.
+    fn said(&self, err: &[u8]) -> String {
+        let said = self.environment.without_secrets(err);
+        match means_of_curl(&said, self.request.proxy(self.policy)) {
+            Some(means) => format!("{means}: {said}"),
+            None => said,
+        }
+    }
+
     async fn git_counting(
         &self,
         step: &'static str,
@@ -310,7 +319,7 @@ impl Session<'_> {
         match run.perform(on_output).await {
             Outcome::Ended { ok: true, out, .. } => Ok(out),
             Outcome::Ended { err, .. } => {
-                let said = self.environment.without_secrets(&err);
+                let said = self.said(&err);
                 Err(match classify(&said) {
                     Kind::Auth => self.request.auth_needed(said),
                     Kind::Unreachable => self.request.unreachable(said),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, PathBuf};
 
+use gantry_net::Proxy;
 use gantry_protocol::payload::GitCredentials;
 use reqwest::Url;
 
@@ -49,6 +50,14 @@ pub(super) struct Checked {
 }
 
 impl Checked {
+    /// The proxy by which git goes there.
+    pub(super) fn proxy<'a>(&self, policy: &'a FetchPolicy) -> Option<&'a Proxy> {
+        match self.transport {
+            Transport::Https { .. } => policy.proxies.of(&Url::parse(&self.url).ok()?),
+            Transport::Ssh { .. } | Transport::File { .. } => None,
+        }
+    }
+
     pub(super) fn new(request: &Request<'_>, policy: &FetchPolicy) -> Result<Self, FetchError> {
         let subject = Subject::new(request.repository, request.commit);
         let refuse = |rule| FetchError::Refused {

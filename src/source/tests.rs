@@ -20,7 +20,7 @@ pub(super) fn policy() -> FetchPolicy {
         known_hosts: None,
         ssh_identity: None,
         ca_file: None,
-        proxy: None,
+        proxies: gantry_net::Proxies::default(),
         private: BTreeMap::new(),
         time: Duration::from_secs(60),
         bounds: Bounds::default(),

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gantry_protocol::Secret;
 use gantry_protocol::control::session::About;
 use gantry_protocol::socket::Handed;
 use tracing::{info, warn};
@@ -153,22 +152,16 @@ pub(super) fn keep_out_of_the_log(config: &Config, secrets: &Secrets) {
     let pem = Zeroizing::new(pem.unwrap_or_default());
     let variables = config.handed.set.iter().filter(|set| set.masked);
     let variables = variables.map(|set| set.value.expose().as_bytes());
-    let proxies = [&config.proxies.https, &config.proxies.http];
-    let proxies = proxies.into_iter().flatten().filter_map(proxy_password);
-    let passwords: Vec<_> = proxies.collect();
-    let passwords = passwords.iter().map(|password| password.as_bytes());
+    // As they stand in the URLs; the mask knows them in other writings too.
+    let proxies = config.outside.proxies.all();
+    let passwords = proxies.filter_map(|proxy| proxy.password());
+    let passwords = passwords.map(|password| password.expose().as_bytes());
     let pool = [&config.token, &config.pool_key];
     let pool = pool.map(|secret| secret.expose().as_bytes());
     let values = pool.into_iter().chain([pem.as_slice()]);
     secrets
         .hide(values.chain(variables).chain(passwords))
         .for_good();
-}
-
-/// As it stands in the URL; the mask knows it in other writings too.
-fn proxy_password(url: &Secret) -> Option<Zeroizing<String>> {
-    let url = reqwest::Url::parse(url.expose()).ok()?;
-    Some(Zeroizing::new(url.password()?.to_owned()))
 }
 
 pub(super) fn output(config: &Config) -> Result<Option<StandardOutput>, StartError> {

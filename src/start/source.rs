@@ -36,7 +36,6 @@ pub enum BundleError {
 
 pub(super) fn fetcher(config: &Config, owner: Owner) -> Result<Fetcher, BundleError> {
     let mappings = config.source.vcs_mappings.iter();
-    let proxies = &config.proxies;
     let policy = FetchPolicy {
         owner,
         path: DEFAULT_PATH.to_owned(),
@@ -44,10 +43,7 @@ pub(super) fn fetcher(config: &Config, owner: Owner) -> Result<Fetcher, BundleEr
         known_hosts: config.source.known_hosts.clone(),
         ssh_identity: None,
         ca_file: bundle(config)?,
-        proxy: proxies
-            .https
-            .clone()
-            .map(|proxy| (proxy, proxies.none.clone().unwrap_or_default())),
+        proxies: config.outside.proxies.clone(),
         private: mappings
             .map(|mapping| (mapping.name.clone(), mapping.base.clone()))
             .collect(),
@@ -62,11 +58,11 @@ pub(super) fn fetcher(config: &Config, owner: Owner) -> Result<Fetcher, BundleEr
 }
 
 fn bundle(config: &Config) -> Result<Option<PathBuf>, BundleError> {
-    if config.root_cas.is_empty() {
+    if config.outside.roots.is_empty() {
         return Ok(None);
     }
     let path = config.data_dir.join(BUNDLE);
-    let content = merged_bundle(&config.root_cas)?;
+    let content = merged_bundle(&config.outside.roots)?;
     // Git reads it as the user of runs.
     durable::replace_with(&path, content.as_bytes(), 0o644).map_err(|source| {
         BundleError::Write {

@@ -8,7 +8,7 @@ mod client;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use gantry_net::{ClientError, NamedPem};
+use gantry_net::{ClientError, Outside};
 use gantry_protocol::control::run::Lease;
 use gantry_protocol::ids::PoolId;
 use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
@@ -51,8 +51,8 @@ impl Traces {
     ///
     /// # Errors
     /// [`TraceError`].
-    pub fn to(base: &Url, roots: &[NamedPem]) -> Result<Self, TraceError> {
-        let client = client::Client::new(base, roots)?;
+    pub fn to(base: &Url, outside: &Outside) -> Result<Self, TraceError> {
+        let client = client::Client::new(base, outside)?;
         let endpoint = format!("{}/v1/traces", base.as_str().trim_end_matches('/'));
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gantry_net::{ClientError, ClientOptions, NamedPem};
+use gantry_net::{ClientError, ClientOptions, Outside};
 use gantry_protocol::payload::ToolKind;
 use reqwest::{Response, StatusCode, Url};
 use tokio::io::AsyncReadExt as _;
@@ -148,7 +148,7 @@ pub enum FetchError {
 #[derive(Clone, Debug)]
 pub(super) struct Fetcher {
     pub(super) mirror: Mirror,
-    pub(super) roots: Vec<NamedPem>,
+    pub(super) outside: Outside,
 }
 
 impl Fetcher {
@@ -243,8 +243,7 @@ impl Fetcher {
 
     fn client(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let mut options = ClientOptions::new(agent);
-        options.extra_roots.clone_from(&self.roots);
+        let options = ClientOptions::new(agent, &self.outside);
         let builder = gantry_net::client_builder(url, &options);
         let builder = builder.map_err(|source| FetchError::Client {
             place: url.to_string(),

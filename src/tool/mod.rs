@@ -16,7 +16,7 @@ use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gantry_net::NamedPem;
+use gantry_net::Outside;
 use gantry_protocol::Digest;
 use sha2::Digest as _;
 use tempfile::NamedTempFile;
@@ -164,19 +164,18 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// `keys` may sign, `mirror` gives, `roots` are trusted besides the usual CAs, `store` keeps; what is got is made for
-    /// `machine`.
+    /// `keys` may sign, `mirror` gives, `outside` is how it is reached, `store` keeps; what is got is made for `machine`.
     pub fn new(
         keys: Keys,
         mirror: Mirror,
-        roots: Vec<NamedPem>,
+        outside: Outside,
         store: BinaryStore,
         machine: Option<Machine>,
     ) -> Self {
         clear_halves(store.path());
         Self {
             keys,
-            fetcher: Fetcher { mirror, roots },
+            fetcher: Fetcher { mirror, outside },
             store,
             machine,
             busy: Mutex::default(),

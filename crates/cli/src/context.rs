@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use gantry_net::{ClientOptions, NamedPem};
+use anyhow::{Context as _, bail};
+use gantry_net::{ClientOptions, Mistake, NamedPem};
 
 use crate::args::GlobalArgs;
 use crate::client::Api;
@@ -44,20 +44,21 @@ impl Context {
 
     /// A client for a login that may not be stored yet.
     pub fn api_for(&self, login: Login) -> anyhow::Result<Api> {
-        let mut options = ClientOptions::new(concat!("gantry/", env!("CARGO_PKG_VERSION")));
-        if let Some(added) = &self.env.root_cas {
-            let roots = gantry_net::parse_added(added);
-            options.extra_roots = roots.context(gantry_net::ADDITIONAL_ROOT_CAS)?;
-        }
+        let mut outside = match &self.env.outside {
+            Ok(outside) => outside.clone(),
+            Err(mistakes) => bail!("{}", lines(mistakes)),
+        };
         if let Some(path) = &self.global.ca_file {
             let pem = std::fs::read(path);
             let pem =
                 pem.with_context(|| format!("cannot read the CA file `{}`", path.display()))?;
-            options.extra_roots.push(NamedPem {
+            outside.roots.push(NamedPem {
                 origin: path.display().to_string(),
                 pem,
             });
         }
+        let agent = concat!("gantry/", env!("CARGO_PKG_VERSION"));
+        let options = ClientOptions::new(agent, &outside);
         Ok(Api::new(login, &options)?)
     }
 
@@ -69,4 +70,9 @@ impl Context {
             .or_else(|| self.env.config_dir());
         chosen.context("there is no home directory: name one for logins with --config-dir")
     }
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    lines.join("; ")
 }

@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use gantry_net::{Mistake, Outside};
 use gantry_protocol::Secret;
 
 /// Base URL of the server; used with the two below instead of a stored login.
@@ -28,8 +29,8 @@ pub struct Env {
     pub key_id: Option<String>,
     pub key_secret: Option<Secret>,
     pub sign_key: Option<Secret>,
-    /// As [`gantry_net::parse_added`] reads it.
-    pub root_cas: Option<String>,
+    /// Proxies and added CAs; what is wrong with them matters where a server is talked to.
+    pub outside: Result<Outside, Vec<Mistake>>,
     pub no_color: bool,
     config_home: Option<PathBuf>,
     data_home: Option<PathBuf>,
@@ -43,7 +44,7 @@ impl Env {
             key_id: text(KEY_ID),
             key_secret: text(KEY_SECRET).map(Secret::new),
             sign_key: text(SIGN_KEY).map(Secret::new),
-            root_cas: text(gantry_net::ADDITIONAL_ROOT_CAS),
+            outside: Outside::read(&text),
             no_color: value(NO_COLOR).is_some(),
             config_home: directory(CONFIG_HOME),
             data_home: directory(DATA_HOME),
@@ -76,7 +77,7 @@ impl Env {
             key_id: key_id.map(str::to_owned),
             key_secret: key_secret.map(Secret::new),
             sign_key: None,
-            root_cas: None,
+            outside: Ok(Outside::default()),
             no_color: true,
             config_home: None,
             data_home: None,

@@ -1,8 +1,8 @@
 //! The one place that sets up HTTPS clients.
 //!
 //! Takes an endpoint and options, gives a `reqwest::ClientBuilder` with rustls on ring, our resolver, the
-//! proxies of the environment. Never: a client that skips verification, follows redirects on its own, or
-//! sends clear text for this host through a proxy.
+//! operator's proxies and CAs. Never: a client that skips verification, follows redirects on its own, reads
+//! proxies from the environment by itself, or sends a request for this host through one.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
+use crate::endpoint::{InsecureUrl, require_https_unless_loopback};
+use crate::outside::Outside;
 use crate::resolver::Resolver;
+use crate::way::Named;
 
 /// Why a client can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +70,8 @@ pub struct NamedPem {
 pub struct ClientOptions {
     /// Product and version, such as `gantry-launcher/0.1.0`.
     pub user_agent: String,
-    /// CAs to trust besides the bundled and the host's.
-    pub extra_roots: Vec<NamedPem>,
+    /// Proxies, and CAs to trust besides the bundled and the host's.
+    pub outside: Outside,
     /// Longest time for DNS, TCP and TLS together.
     pub connect_timeout: Duration,
     /// Who resolves names.
@@ -77,11 +79,11 @@ pub struct ClientOptions {
 }
 
 impl ClientOptions {
-    /// No extra CAs, 10 s to connect, the host's resolver.
-    pub fn new(user_agent: impl Into<String>) -> Self {
+    /// 10 s to connect, the host's resolver.
+    pub fn new(user_agent: impl Into<String>, outside: &Outside) -> Self {
         Self {
             user_agent: user_agent.into(),
-            extra_roots: Vec::new(),
+            outside: outside.clone(),
             connect_timeout: Duration::from_secs(10),
             resolver: Resolver::system(),
         }
@@ -108,15 +110,24 @@ pub fn internal_client_builder(
     endpoint: &Url,
     options: &ClientOptions,
 ) -> Result<ClientBuilder, ClientError> {
+    let proxies = options.outside.proxies.clone();
+    let named = Named {
+        proxy: proxies.of(endpoint).cloned(),
+        clear: endpoint.scheme() == "http",
+        limit: options.connect_timeout,
+    };
     let builder = reqwest::Client::builder()
         .user_agent(&options.user_agent)
-        .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none())
         .dns_resolver(options.resolver.clone())
-        .tls_backend_preconfigured(tls_config(&options.extra_roots)?);
+        .tls_backend_preconfigured(tls_config(&options.outside.roots)?)
+        .connector_layer(named)
+        // By the settings that were given, for each request; what the environment says is not read again.
+        .proxy(reqwest::Proxy::custom(move |url| {
+            let proxy = proxies.of(url)?;
+            Some(proxy.url().expose().to_owned())
+        }));
     Ok(match endpoint.scheme() {
-        // Clear text that does not leave this host: a proxy would carry it out.
-        "http" if is_loopback(endpoint) => builder.no_proxy(),
         "http" => builder,
         _ => builder.https_only(true),
     })
@@ -250,7 +261,8 @@ mod tests {
     #[test]
     fn clear_text_to_another_host_is_refused() {
         let url = Url::parse("http://gantry.example.org").unwrap();
-        let refusal = client_builder(&url, &ClientOptions::new("test")).unwrap_err();
+        let refusal =
+            client_builder(&url, &ClientOptions::new("test", &Outside::default())).unwrap_err();
         assert!(matches!(refusal, ClientError::Insecure(_)), "{refusal}");
     }
 }

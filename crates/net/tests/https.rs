@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gantry_net::{ClientOptions, NamedPem, Resolver, client_builder, install_crypto};
+use gantry_net::{ClientOptions, NamedPem, Outside, Resolver, client_builder, install_crypto};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use reqwest::Url;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -61,10 +61,13 @@ fn options(dir: &tempfile::TempDir, roots: Vec<NamedPem>) -> ClientOptions {
     std::fs::write(&resolv, "nameserver 192.0.2.1\n").unwrap();
     std::fs::write(&hosts, format!("127.0.0.1 {NAME}\n")).unwrap();
     let resolver = Resolver::from_files(resolv, hosts);
+    let outside = Outside {
+        roots,
+        ..Outside::default()
+    };
     ClientOptions {
-        extra_roots: roots,
         resolver,
-        ..ClientOptions::new("gantry-net-test/1")
+        ..ClientOptions::new("gantry-net-test/1", &outside)
     }
 }
 
@@ -112,4 +115,123 @@ async fn a_redirect_is_an_answer_not_an_order() {
         .build()
         .unwrap();
     assert_eq!(client.get(url).send().await.unwrap().status(), 302);
+}
+
+/// A proxy that answers every `CONNECT` with `answer`, and carries bytes to `target` if that is a yes. Gives its address and
+/// the first request that it gets.
+async fn proxy(
+    answer: &'static str,
+    target: SocketAddr,
+) -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let (heard, first) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut bytes = vec![0; 4096];
+        let length = socket.read(&mut bytes).await.unwrap();
+        let _ = heard.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        if answer.starts_with("HTTP/1.1 200") {
+            let mut there = tokio::net::TcpStream::connect(target).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut socket, &mut there).await;
+        }
+    });
+    (address, first)
+}
+
+fn through(options: ClientOptions, variables: &[(&str, &str)]) -> ClientOptions {
+    let get = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let mut outside = Outside::read(&get).unwrap();
+    outside.roots.clone_from(&options.outside.roots);
+    ClientOptions { outside, ..options }
+}
+
+fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_proxy_carries_requests_with_its_login() {
+    install_crypto();
+    let (address, ca) = serve("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    // A port where nobody listens: without the proxy there would be no answer.
+    let url = Url::parse(&format!("https://{NAME}:9/")).unwrap();
+    let (proxy, first) = proxy("HTTP/1.1 200 OK\r\n\r\n", address).await;
+    let dir = tempfile::tempdir().unwrap();
+    let setting = format!("http://me:p%40ss@{proxy}");
+    let options = through(options(&dir, vec![ca]), &[("https_proxy", &setting)]);
+    let client = client_builder(&url, &options).unwrap().build().unwrap();
+    let answer = client.get(url).send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "ok");
+    let request = first.await.unwrap().to_ascii_lowercase();
+    assert!(
+        request.starts_with(&format!("connect {NAME}:9 http/1.1")),
+        "{request}"
+    );
+    // `me:p@ss`.
+    assert!(
+        request.contains("proxy-authorization: basic bwu6cebzcw=="),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_proxy_is_said_in_one_line() {
+    install_crypto();
+    let (address, _) = serve("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let url = Url::parse(&format!("https://{NAME}:9/")).unwrap();
+    let wanted = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
+    let yes = "HTTP/1.1 200 OK\r\n\r\n";
+    let rows = [
+        (wanted, "", "wants a login"),
+        (wanted, "me:hunter2@", "does not take the login in its URL"),
+        (
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
+            "",
+            "made no connection",
+        ),
+        (yes, "me:hunter2@", "is by a CA that is not known here"),
+    ];
+    for (answer, login, expected) in rows {
+        let (proxy, _first) = proxy(answer, address).await;
+        let dir = tempfile::tempdir().unwrap();
+        let setting = format!("http://{login}{proxy}");
+        let options = through(options(&dir, Vec::new()), &[("HTTPS_PROXY", &setting)]);
+        let client = client_builder(&url, &options).unwrap().build().unwrap();
+        let told = whole(&client.get(url.clone()).send().await.unwrap_err());
+        let place = format!("the proxy http://{proxy} (HTTPS_PROXY)");
+        assert!(told.contains(&place) && told.contains(expected), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_named_for_clear_text_too() {
+    install_crypto();
+    let dir = tempfile::tempdir().unwrap();
+    for scheme in ["https", "http"] {
+        let url = Url::parse(&format!("{scheme}://{NAME}:9/")).unwrap();
+        let variables = [("ALL_PROXY", "http://me:hunter2@127.0.0.1:9")];
+        let options = through(options(&dir, Vec::new()), &variables);
+        let client = gantry_net::internal_client_builder(&url, &options).unwrap();
+        let client = client.build().unwrap();
+        let told = whole(&client.get(url.clone()).send().await.unwrap_err());
+        let expected = "the proxy http://127.0.0.1:9 (ALL_PROXY) can't be reached";
+        assert!(
+            told.contains(expected) && !told.contains("hunter2"),
+            "{told}"
+        );
+    }
 }

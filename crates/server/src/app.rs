@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gantry_net::{NamedPem, Outside, merged_bundle};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +83,8 @@ pub struct AppConfig {
     pub outgoing_networks: Vec<IpNet>,
     /// `host:port` that tokens of VCS agent pools name; none if no agent can connect.
     pub gateway_address: Option<String>,
+    /// Proxies and added CAs.
+    pub outside: Outside,
     /// The program whose children evaluate policies; none is this one.
     pub policy_program: Option<PathBuf>,
     /// What is kept for how long.
@@ -140,6 +143,17 @@ pub enum AppError {
     /// The bridge to VCS agents can't be opened.
     #[error("could not listen on the loopback address for git")]
     Bridge(#[source] io::Error),
+    /// The added CAs can't be given to git.
+    #[error("could not write the added CAs for git to `{}`", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The added CAs are no certificates.
+    #[error("the added CAs can't be given to git")]
+    Roots(#[from] gantry_net::ClientError),
     /// The pool authority's keys don't work.
     #[error(transparent)]
     Keyring(#[from] PkiError),
@@ -184,6 +198,8 @@ impl App {
             file_prefixes: config.source_file_prefixes,
             home: dir.join("git"),
             environment: config.git_environment,
+            proxies: config.outside.proxies.clone(),
+            ca_file: ca_file(dir, &config.outside.roots)?,
         };
         let judge = control.judge.clone();
         let stopping = control.stopping.clone();
@@ -205,7 +221,7 @@ impl App {
             limits: Limits::new(config.api_rate),
             trusted_proxies,
             gateway,
-            networks: Networks::new(config.outgoing_networks),
+            networks: Networks::new(config.outgoing_networks, config.outside),
             keyring,
             judge,
             sources,
@@ -215,6 +231,20 @@ impl App {
             stopping,
             _lock: lock,
         }))
+    }
+}
+
+/// A file with the host's roots and the added ones: git takes one instead of its own.
+fn ca_file(dir: &Path, roots: &[NamedPem]) -> Result<Option<PathBuf>, AppError> {
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let (path, fresh) = (dir.join("ca-bundle.pem"), dir.join("ca-bundle.new"));
+    let content = merged_bundle(roots)?;
+    let written = fs::write(&fresh, content).and_then(|()| fs::rename(&fresh, &path));
+    match written {
+        Ok(()) => Ok(Some(path)),
+        Err(source) => Err(AppError::CaFile { path, source }),
     }
 }
 

@@ -7,18 +7,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gantry_net::{Mistake, Outside};
+use gantry_service::{Environment, Source as _};
 use ipnet::IpNet;
 
 use crate::auth::Role;
 use crate::workers::DEFAULT_ACCOUNT;
 
-/// Variables of this process that git may see when it looks for a branch: how to reach and to trust a host.
-const FOR_GIT: [&str; 10] = [
+/// Variables of this process that git may see when it looks for a branch: how to trust a host. Proxies are told to it by
+/// repository.
+const FOR_GIT: [&str; 6] = [
     "PATH",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "GIT_SSL_CAINFO",
@@ -198,6 +197,9 @@ pub struct ServeArgs {
         value_name = "NUMBER"
     )]
     pub api_rate: u32,
+    /// Proxies and added CAs; see [`outside`].
+    #[arg(skip)]
+    pub outside: Outside,
     /// The program whose children evaluate policies; none is this one. Set where this is a library of another program.
     #[arg(skip)]
     pub policy_program: Option<PathBuf>,
@@ -253,6 +255,11 @@ pub enum ConfigError {
         source: tracing_subscriber::filter::ParseError,
     },
 }
+
+/// Variables about proxies and CAs that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct OutsideError(Vec<Mistake>);
 
 /// TLS files.
 #[derive(Clone, Debug)]
@@ -313,6 +320,14 @@ impl ServeArgs {
             None => Some(bound.to_string()),
         }
     }
+}
+
+/// The proxies and added CAs of this process's environment, as every component reads them.
+///
+/// # Errors
+/// Every mistake, with the name of its variable.
+pub fn outside() -> Result<Outside, OutsideError> {
+    Outside::read(&|name| Environment.get(name)).map_err(OutsideError)
 }
 
 /// What git may know of this process's environment.

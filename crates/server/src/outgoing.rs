@@ -1,22 +1,29 @@
 //! Requests to places outside.
 //!
 //! Takes URLs, headers and bodies; gives answers or why there are none. Never: an address of an inner network
-//! that the operator did not name (looked up once, and that address is the one that is spoken to), or a redirect
-//! followed.
+//! that the operator did not name (looked up once, and that address is the one that is spoken to; where a proxy is on
+//! the way, it looks the name up itself, and what it can reach is its owner's to limit), or a redirect followed.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_net::{ClientError, ClientOptions, ResolveError, Resolver, client_builder};
+use gantry_net::{ClientError, ClientOptions, Outside, ResolveError, Resolver, client_builder};
 use ipnet::IpNet;
 use reqwest::{Response, Url};
 
 /// How long a message may take in all.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
-/// Inner networks that may be spoken to.
+/// Where a proxy looks names up, this server's own name servers need not know them: they get this long.
+const SHORT_LOOKUP: Duration = Duration::from_secs(2);
+
+/// Inner networks that may be spoken to, and how places outside are reached.
 #[derive(Clone, Debug, Default)]
-pub struct Networks(Vec<IpNet>);
+pub struct Networks {
+    allowed: Vec<IpNet>,
+    outside: Arc<Outside>,
+}
 
 /// Why nothing was sent, or nothing came back.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +67,17 @@ pub enum SendError {
 }
 
 impl Networks {
-    /// These besides all public ones.
-    pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self(allowed)
+    /// These besides all public ones, by these proxies and with these CAs.
+    pub fn new(allowed: Vec<IpNet>, outside: Outside) -> Self {
+        Self {
+            allowed,
+            outside: Arc::new(outside),
+        }
     }
 
     fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        is_public(address) || self.0.iter().any(|net| net.contains(&address))
+        is_public(address) || self.allowed.iter().any(|net| net.contains(&address))
     }
 }
 
@@ -102,15 +112,20 @@ impl Line {
         let host = url.host_str().unwrap_or_default();
         let host = host.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().unwrap_or(443);
-        let options = ClientOptions::new(concat!("gantry-server/", env!("CARGO_PKG_VERSION")));
+        let agent = concat!("gantry-server/", env!("CARGO_PKG_VERSION"));
+        let options = ClientOptions::new(agent, &networks.outside);
+        let proxied = networks.outside.proxies.of(url).is_some();
         let mut addresses = Vec::new();
-        for address in Resolver::system().lookup(&host).await? {
+        for address in found(&host, proxied).await? {
             if !networks.allows(address) {
                 return Err(SendError::Inside { host, address });
             }
             addresses.push(SocketAddr::new(address, port));
         }
-        let builder = client_builder(url, &options)?.resolve_to_addrs(&host, &addresses);
+        let mut builder = client_builder(url, &options)?;
+        if !proxied {
+            builder = builder.resolve_to_addrs(&host, &addresses);
+        }
         match builder.build() {
             Ok(client) => Ok(Self { client, host }),
             Err(source) => Err(SendError::Http { host, source }),
@@ -142,6 +157,17 @@ impl Line {
     fn failed(&self, source: reqwest::Error) -> SendError {
         self.breaks()(source)
     }
+}
+
+/// The addresses of a host; none where a proxy has to know them.
+async fn found(host: &str, proxied: bool) -> Result<Vec<IpAddr>, ResolveError> {
+    let resolver = Resolver::system();
+    let lookup = resolver.lookup(host);
+    if !proxied {
+        return lookup.await;
+    }
+    let found = tokio::time::timeout(SHORT_LOOKUP, lookup).await;
+    Ok(found.ok().and_then(Result::ok).unwrap_or_default())
 }
 
 /// Posts JSON; done when the answer's status is 2xx.
@@ -233,7 +259,7 @@ mod tests {
         ] {
             assert!(!none.allows(inside.parse().unwrap()), "{inside}");
         }
-        let some = Networks::new(vec!["10.1.0.0/16".parse().unwrap()]);
+        let some = Networks::new(vec!["10.1.0.0/16".parse().unwrap()], Outside::default());
         assert!(some.allows("10.1.2.3".parse().unwrap()));
         assert!(some.allows("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!some.allows("10.2.0.1".parse().unwrap()));

@@ -129,8 +129,8 @@ fn agent(config: Config) -> Result<Arc<Agent>, StartError> {
     let pool = config.token.pool.clone();
     let audit = Audit::new(pool, config.dump, Box::new(stdout()), Arc::clone(&tally));
     let resolver = Resolver::system();
-    let mut options = ClientOptions::new(concat!("gantry-vcs-agent/", env!("CARGO_PKG_VERSION")));
-    options.extra_roots.clone_from(&config.roots);
+    let agent = concat!("gantry-vcs-agent/", env!("CARGO_PKG_VERSION"));
+    let mut options = ClientOptions::new(agent, &config.outside);
     options.resolver = resolver.clone();
     let forwarder = Forwarder::new(Setup {
         base: Base::new(config.base)?,
@@ -146,7 +146,7 @@ fn agent(config: Config) -> Result<Arc<Agent>, StartError> {
     })?;
     let dialler = Dialler::new(
         &config.token.host,
-        &config.roots,
+        &config.outside,
         resolver,
         config.dial_insecure,
     )?;

@@ -48,7 +48,7 @@ impl Config {
                 home: Some(dir.display().to_string()),
                 proxies: Vec::new(),
             },
-            root_cas: Vec::new(),
+            outside: gantry_net::Outside::default(),
         };
         let images = images_with(&engine, &info, settings, PullPolicy::default());
         let host = reference.split('/').next().expect("a registry");

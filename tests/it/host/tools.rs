@@ -95,7 +95,13 @@ impl World {
     fn tools_with(&self, keys: Keys, mirror: &str) -> Arc<Tools> {
         let store = BinaryStore::tools(&self.path("data")).unwrap();
         let mirror = Mirror::parse(mirror).unwrap();
-        Arc::new(Tools::new(keys, mirror, Vec::new(), store, Machine::own()))
+        Arc::new(Tools::new(
+            keys,
+            mirror,
+            gantry_net::Outside::default(),
+            store,
+            Machine::own(),
+        ))
     }
 
     fn by_directory(&self) -> Arc<Tools> {
@@ -384,7 +390,7 @@ async fn a_mirror_with_a_private_ca_is_reached() {
     let stranger = Arc::new(Tools::new(
         keys(),
         mirror(),
-        Vec::new(),
+        gantry_net::Outside::default(),
         store(),
         Machine::own(),
     ));
@@ -392,8 +398,17 @@ async fn a_mirror_with_a_private_ca_is_reached() {
     assert!(text.contains("certificate"), "{text}");
     let pem = site.ca.clone();
     let origin = "ca.pem".to_owned();
-    let roots = vec![gantry_net::NamedPem { origin, pem }];
-    let friend = Arc::new(Tools::new(keys(), mirror(), roots, store(), Machine::own()));
+    let outside = gantry_net::Outside {
+        roots: vec![gantry_net::NamedPem { origin, pem }],
+        ..gantry_net::Outside::default()
+    };
+    let friend = Arc::new(Tools::new(
+        keys(),
+        mirror(),
+        outside,
+        store(),
+        Machine::own(),
+    ));
     assert_eq!(
         ready(&friend, "1.2.3").await.unwrap().digest,
         Digest::of(TOOL)

@@ -13,7 +13,7 @@ use super::{printer, serve, start_logs};
 use crate::app::{AppError, open_blobs, open_store};
 use crate::auth::{NewKey, issue_key, revoke_key};
 use crate::config::{
-    ApiKeyCommand, Cli, Command, HealthArgs, MasterKeyCommand, Output, WorkerCommand,
+    ApiKeyCommand, Cli, Command, HealthArgs, MasterKeyCommand, Output, WorkerCommand, outside,
 };
 use crate::dist;
 use crate::domain::Actor;
@@ -48,12 +48,17 @@ pub async fn run() -> Exit {
     if let Err(error) = start_logs(&cli) {
         return refuse(&error, Exit::BadConfig);
     }
-    if let Command::Serve(args) = &cli.command
-        && let Err(error) = args.check()
-    {
-        return refuse(&error, Exit::BadConfig);
+    let mut command = cli.command;
+    if let Command::Serve(args) = &mut command {
+        if let Err(error) = args.check() {
+            return refuse(&error, Exit::BadConfig);
+        }
+        match outside() {
+            Ok(outside) => args.outside = outside,
+            Err(error) => return refuse(&error, Exit::BadConfig),
+        }
     }
-    match dispatch(cli.command).await {
+    match dispatch(command).await {
         Ok(()) => Exit::Done,
         Err(error) => refuse(error.as_ref(), Exit::Failed),
     }

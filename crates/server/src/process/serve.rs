@@ -93,6 +93,7 @@ pub async fn start(args: &ServeArgs) -> Result<Running, ServeError> {
         trusted_proxies: args.trusted_proxies.clone(),
         outgoing_networks: args.outgoing_networks.clone(),
         policy_program: args.policy_program.clone(),
+        outside: args.outside.clone(),
         retention: tasks::retention::Retention {
             log_days: args.keep_logs_days,
             plan_days: args.keep_plans_days,

@@ -160,7 +160,7 @@ impl Sources {
                 ..
             } => Ok(stdout),
             Outcome::Ended { stderr, .. } => Err(match url {
-                Some(url) => url.told(&stderr),
+                Some(url) => url.told(self, &stderr),
                 None => last_line(&stderr),
             }),
             Outcome::TimedOut => Err("no answer in time".to_owned()),

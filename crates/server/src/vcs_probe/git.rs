@@ -113,6 +113,14 @@ impl Call<'_> {
         for (name, value) in self.url.iter().flat_map(|url| url.settings()) {
             git.env(name, value.expose());
         }
+        // Only where one is on this way: git's own reading of exceptions is not ours.
+        if let Some(proxy) = self.url.and_then(|url| self.sources.proxy(url)) {
+            git.env("https_proxy", proxy.url().expose());
+        }
+        if let Some(file) = &self.sources.ca_file {
+            git.env("GIT_SSL_CAINFO", file);
+            git.env("GIT_PROXY_SSL_CAINFO", file);
+        }
         git
     }
 

@@ -14,6 +14,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gantry_net::Proxies;
+
 pub use details::Details;
 pub use file::Found;
 use git::{Call, MAX_KEPT, Outcome};
@@ -39,8 +41,12 @@ pub struct Sources {
     pub file_prefixes: Vec<PathBuf>,
     /// A directory of ours that becomes git's HOME.
     pub home: PathBuf,
-    /// What git may know of this process's environment: how to reach and to trust a host.
+    /// What git may know of this process's environment: how to trust a host.
     pub environment: Vec<(&'static str, OsString)>,
+    /// Git gets the one that is right for the repository.
+    pub proxies: Proxies,
+    /// CAs instead of git's own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Why a commit could not be found.
@@ -202,7 +208,7 @@ impl Sources {
             Outcome::Ended { stderr, .. } => Err(ProbeError::Failed {
                 url: shown_url,
                 branch,
-                answer: url.told(&stderr),
+                answer: url.told(self, &stderr),
             }),
             Outcome::TimedOut | Outcome::TooLarge => Err(ProbeError::Silent { url: shown_url }),
         }
@@ -278,6 +284,8 @@ mod testing {
             file_prefixes: vec![prefix.to_owned()],
             home: prefix.join("home"),
             environment: vec![("PATH", path)],
+            proxies: Proxies::default(),
+            ca_file: None,
         }
     }
 

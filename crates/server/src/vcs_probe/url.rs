@@ -7,6 +7,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gantry_net::{Proxy, means_of_curl};
 use gantry_protocol::Secret;
 use gantry_protocol::payload::GitCredentials;
 
@@ -65,8 +66,12 @@ impl SourceUrl {
     }
 
     /// What git complained of, without the URL of a bridge.
-    pub(super) fn told(&self, stderr: &[u8]) -> String {
+    pub(super) fn told(&self, sources: &Sources, stderr: &[u8]) -> String {
         let told = super::last_line(stderr);
+        let told = match means_of_curl(&told, sources.proxy(self)) {
+            Some(means) => format!("{means}: {told}"),
+            None => told,
+        };
         match &self.bridge {
             Some(bridge) => told.replace(&self.text, &bridge.shown),
             None => told,
@@ -96,6 +101,11 @@ impl SourceUrl {
 }
 
 impl Sources {
+    /// The proxy by which git goes to a repository.
+    pub(super) fn proxy(&self, url: &SourceUrl) -> Option<&Proxy> {
+        self.proxies.of(&url::Url::parse(&url.text).ok()?)
+    }
+
     /// Checks a clone URL: `https://…`, `ssh://…`, `user@host:path`, or `file:///…` below a prefix.
     pub fn check(&self, url: &str) -> Result<SourceUrl, ProbeError> {
         let refuse = |reason| ProbeError::Url {
@@ -334,10 +344,12 @@ mod tests {
             let has = |text: &str| settings.iter().any(|(_, value)| value.expose() == text);
             assert!(has("gantry-vcs-bridge: hunter2") && has(&count.to_string()));
         }
+        let dir = tempfile::tempdir().unwrap();
+        let sources = sources(dir.path());
         let stderr = b"remote: no agent of VCS agent pool `corp` is connected\n\
             fatal: unable to access 'http://127.0.0.1:4/01AB/acme/net.git/': error: 503\n";
         assert_eq!(
-            bridged.told(stderr),
+            bridged.told(&sources, stderr),
             "no agent of VCS agent pool `corp` is connected \
              (fatal: unable to access 'private://corp/acme/net.git/': error: 503)"
         );

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gantry_net::NamedPem;
+use gantry_net::Outside;
 use gantry_protocol::Secret;
 use gantry_vcs_wire::PoolToken;
 use url::Url;
@@ -67,8 +67,8 @@ pub struct Config {
     pub rules: Rules,
     /// Number of streams.
     pub parallelism: usize,
-    /// CAs that are trusted besides the host's own.
-    pub roots: Vec<NamedPem>,
+    /// Proxies, and CAs that are trusted besides the host's own.
+    pub outside: Outside,
     /// Clear text to the gateway.
     pub dial_insecure: bool,
     /// Whether the host is told not to compress.
@@ -107,7 +107,7 @@ impl Config {
                 token,
                 rules,
                 parallelism: reader.number(set::PARALLELISM, 4, 1..=PARALLELISM),
-                roots: reader.roots(),
+                outside: reader.outside(),
                 dial_insecure: reader.switch(set::DIAL_INSECURE),
                 identity: reader.switch(set::IDENTITY),
                 dump: reader.switch(set::DUMP),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gantry_net::{NamedPem, check_roots, parse_added};
+use gantry_net::{NamedPem, Outside, check_roots};
 use gantry_protocol::Secret;
 use gantry_service::Source;
 use gantry_vcs_wire::PoolToken;
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     /// All mistakes where something that is required is missing: the other settings are looked at too.
     pub(super) fn rest(mut self) -> Vec<Mistake> {
         self.number(set::PARALLELISM, 4, 1..=super::PARALLELISM);
-        self.roots();
+        self.outside();
         for switch in [
             set::DIAL_INSECURE,
             set::IDENTITY,
@@ -147,21 +147,24 @@ impl<'a> Reader<'a> {
             .ok()
     }
 
-    pub(super) fn roots(&mut self) -> Vec<NamedPem> {
-        let mut roots = Vec::new();
+    /// Proxies and CAs; those of `SPACELIFT_VCS_AGENT_CA_CERT` are added to what every component reads.
+    pub(super) fn outside(&mut self) -> Outside {
+        let source = self.source;
+        let mut outside = Outside::read(&|name| source.get(name)).unwrap_or_else(|mistakes| {
+            let mistakes = mistakes.into_iter().map(|mistake| Mistake {
+                name: mistake.variable,
+                what: mistake.what,
+            });
+            self.mistakes.extend(mistakes);
+            Outside::default()
+        });
         if let Some(text) = self.source.get(set::CA_CERT.name) {
             match bundle(&text) {
-                Ok(pem) => roots.push(pem),
+                Ok(pem) => outside.roots.push(pem),
                 Err(what) => self.wrong(set::CA_CERT, what),
             }
         }
-        if let Some(text) = self.source.get(set::ADDED_ROOTS.name) {
-            match parse_added(&text) {
-                Ok(added) => roots.extend(added),
-                Err(error) => self.wrong(set::ADDED_ROOTS, chain(&error)),
-            }
-        }
-        roots
+        outside
     }
 
     pub(super) fn credential(&mut self) -> Option<CredentialFrom> {

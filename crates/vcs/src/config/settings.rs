@@ -61,6 +61,14 @@ settings! {
         "Base64 of a PEM bundle of CAs, trusted besides the host's own, for the Git host and the gateway.";
     ADDED_ROOTS = "", "ADDITIONAL_ROOT_CAS", Variable, "",
         "CAs as the launcher takes them (`gantry ca bundle` writes the value), trusted besides the host's own.";
+    CA_FILES = "", "GANTRY_CA_FILES", Variable, "",
+        "Comma list of files with such CAs, PEM or DER.";
+    HTTPS_PROXY = "", "HTTPS_PROXY", Variable, "",
+        "Proxy of requests over TLS (also `https_proxy`; else `ALL_PROXY`): to the gateway by CONNECT, whether or not that is spoken to with TLS, and to an `https` Git host. See [PROXIES.md](PROXIES.md).";
+    HTTP_PROXY = "", "HTTP_PROXY", Variable, "",
+        "Proxy of requests to an `http` Git host (also `http_proxy`; else `ALL_PROXY`).";
+    NO_PROXY = "", "NO_PROXY", Variable, "",
+        "Comma list of what is reached without a proxy (also `no_proxy`): hosts and domains, addresses, address ranges, each also with a port.";
     DIAL_INSECURE = "dial-insecure", "SPACELIFT_VCS_AGENT_DIAL_INSECURE", Switch, "false",
         "Speak clear text to the gateway. The pool's key is then seen by everybody on the way.";
     IDENTITY = "http-disable-response-compression", "SPACELIFT_VCS_AGENT_HTTP_DISABLE_RESPONSE_COMPRESSION", Switch, "false",

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use gantry_net::ResolveError;
+use gantry_net::{ResolveError, WayError, causes};
 use tokio_rustls::rustls;
 
 /// What kind of failure it was; its text is all that the gateway learns.
@@ -119,23 +119,7 @@ fn class(error: &reqwest::Error) -> Class {
     if error.is_timeout() {
         return Class::TimedOut;
     }
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(cause) = next {
-        if let Some(class) = of_cause(cause) {
-            return class;
-        }
-        next = inner(cause);
-    }
-    Class::Other
-}
-
-/// An I/O error may hold another error that is not its source.
-fn inner<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    let held = cause
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    held.map(|held| held as &(dyn Error + 'static))
-        .or_else(|| cause.source())
+    causes(error).find_map(of_cause).unwrap_or(Class::Other)
 }
 
 fn of_cause(cause: &(dyn Error + 'static)) -> Option<Class> {
@@ -145,11 +129,14 @@ fn of_cause(cause: &(dyn Error + 'static)) -> Option<Class> {
     if cause.is::<rustls::Error>() {
         return Some(Class::Tls);
     }
-    // The client's own type for this can't be named.
-    let text = cause.to_string();
-    if text.contains("tunnel") || text.contains("proxy authorization") {
+    if cause
+        .downcast_ref::<WayError>()
+        .is_some_and(WayError::is_proxy)
+    {
         return Some(Class::Proxy);
     }
+    // The client's own type for this can't be named.
+    let text = cause.to_string();
     if text.contains("connection closed before message completed") {
         return Some(Class::Closed);
     }
@@ -208,7 +195,7 @@ mod tests {
     fn causes_inside_of_io_errors_are_found() {
         let tls = rustls::Error::General("x".into());
         let wrapped = io::Error::other(tls);
-        let found = inner(&wrapped).and_then(of_cause);
+        let found = causes(&wrapped).find_map(of_cause);
         assert_eq!(found, Some(Class::Tls));
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(of_cause(&refused), Some(Class::Refused));

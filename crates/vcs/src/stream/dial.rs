@@ -1,6 +1,6 @@
 //! How a connection to the gateway is made.
 //!
-//! Takes the gateway's `host:port`, gives bytes both ways: through the proxy of the environment if there is one for
+//! Takes the gateway's `host:port`, gives bytes both ways: through the operator's proxy if there is one for
 //! that host, with our TLS or, if the operator said so, without. Never: a name resolved by libc, a loopback address
 //! sent to a proxy, TLS that offers anything but HTTP/2.
 
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use gantry_net::{ClientError, NamedPem, Resolver, tls_config};
+use gantry_net::{BoxError, ClientError, Outside, Proxies, Proxy, Resolver, WayError, tls_config};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -57,11 +57,9 @@ pub enum DialError {
         /// Why.
         source: BoxError,
     },
-    /// The proxy, or what it said.
-    #[error("the proxy `{proxy}` gives no way to the gateway `{host}`")]
-    Proxy {
-        /// The proxy without its login.
-        proxy: String,
+    /// The way there; what is on it.
+    #[error("the gateway `{host}` can't be reached")]
+    Way {
         /// `host:port`.
         host: String,
         /// Why.
@@ -81,7 +79,7 @@ pub enum DialError {
         /// `host:port`.
         host: String,
         /// Why.
-        source: std::io::Error,
+        source: BoxError,
     },
     /// The gateway speaks TLS but not HTTP/2.
     #[error("`{host}` speaks TLS but no HTTP/2: is it the VCS gateway's address?")]
@@ -96,9 +94,6 @@ pub enum DialError {
         host: String,
     },
 }
-
-/// Any error.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Bytes both ways.
 pub trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -115,29 +110,31 @@ pub struct Dialler {
 }
 
 struct Shared {
-    /// `https://host:port`: what the proxy variables are looked up for, TLS or not.
+    /// `https://host:port`.
     gateway: Uri,
     tls: Option<Arc<ClientConfig>>,
-    proxies: Matcher,
+    /// What leads there; looked up as for TLS, with TLS or without.
+    proxy: Option<Proxy>,
     /// For a proxy that itself speaks TLS.
     proxy_tls: Arc<ClientConfig>,
 }
 
 impl Dialler {
-    /// For the gateway at `host` (`host:port`); `roots` are trusted besides the bundled and the host's.
+    /// For the gateway at `host` (`host:port`), reached by `outside`.
     ///
     /// # Errors
-    /// `host` is no such thing, or `roots` can't be used.
+    /// `host` is no such thing, or the added CAs can't be used.
     pub fn new(
         host: &str,
-        roots: &[NamedPem],
+        outside: &Outside,
         resolver: Resolver,
         insecure: bool,
     ) -> Result<Self, DialError> {
         let gateway = gateway_uri(host)?;
-        let mut proxy_tls = tls_config(roots)?;
+        let proxy = proxy(&gateway, &outside.proxies);
+        let mut proxy_tls = tls_config(&outside.roots)?;
         proxy_tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut tls = tls_config(roots)?;
+        let mut tls = tls_config(&outside.roots)?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let mut tcp = HttpConnector::new_with_resolver(Names(resolver));
         tcp.enforce_http(false);
@@ -150,7 +147,7 @@ impl Dialler {
         let shared = Shared {
             gateway,
             tls: (!insecure).then(|| Arc::new(tls)),
-            proxies: Matcher::from_env(),
+            proxy,
             proxy_tls: Arc::new(proxy_tls),
         };
         Ok(Self {
@@ -179,8 +176,8 @@ impl Dialler {
 
     async fn connect(mut self) -> Result<Wire, DialError> {
         let shared = Arc::clone(&self.shared);
-        let pipe: Box<dyn Pipe> = match shared.proxy() {
-            Some(proxy) => self.tunnel(&proxy).await?,
+        let pipe: Box<dyn Pipe> = match &shared.proxy {
+            Some(proxy) => self.tunnel(proxy).await?,
             None => {
                 let tcp = self.tcp.call(shared.gateway.clone()).await;
                 let tcp = tcp.map_err(|source| DialError::Tcp {
@@ -193,7 +190,7 @@ impl Dialler {
         let Some(config) = &shared.tls else {
             return Ok(TokioIo::new(pipe));
         };
-        let tls = handshake(config, &shared.gateway, pipe).await?;
+        let tls = handshake(config, &shared.gateway, pipe, shared.proxy.as_ref()).await?;
         if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(DialError::NoHttp2 {
                 host: shared.authority(),
@@ -202,21 +199,23 @@ impl Dialler {
         Ok(TokioIo::new(Box::new(tls)))
     }
 
-    async fn tunnel(self, proxy: &Intercept) -> Result<Box<dyn Pipe>, DialError> {
+    async fn tunnel(self, proxy: &Proxy) -> Result<Box<dyn Pipe>, DialError> {
         let shared = self.shared;
         let connector = ToProxy {
             tcp: self.tcp,
             tls: Arc::clone(&shared.proxy_tls),
         };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), connector);
-        if let Some(login) = proxy.basic_auth() {
+        let matcher = Matcher::builder().all(proxy.url().expose().to_owned());
+        let way = matcher.build().intercept(&shared.gateway);
+        let way = way.expect("invariant: the URL of a proxy was read, and nothing is excepted");
+        let mut tunnel = Tunnel::new(way.uri().clone(), connector);
+        if let Some(login) = way.basic_auth() {
             tunnel = tunnel.with_auth(login.clone());
         }
         let through = tunnel.call(shared.gateway.clone()).await;
-        let through = through.map_err(|source| DialError::Proxy {
-            proxy: proxy.uri().to_string(),
+        let through = through.map_err(|source| DialError::Way {
             host: shared.authority(),
-            source: source.into(),
+            source: WayError::of(Some(proxy), false, source.into()),
         })?;
         Ok(through.into_inner())
     }
@@ -241,18 +240,6 @@ impl Shared {
         let authority = self.gateway.authority();
         authority.map(ToString::to_string).unwrap_or_default()
     }
-
-    /// The proxy of the environment, unless the gateway is this host.
-    fn proxy(&self) -> Option<Intercept> {
-        let host = self.gateway.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let address = bare.parse::<std::net::IpAddr>();
-        let local = host == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
-        if local {
-            return None;
-        }
-        self.proxies.intercept(&self.gateway)
-    }
 }
 
 /// Connects to a proxy, with TLS if its address says so.
@@ -275,7 +262,7 @@ impl Service<Uri> for ToProxy {
         Box::pin(async move {
             let pipe = tcp.call(proxy.clone()).await?.into_inner();
             let pipe: Box<dyn Pipe> = if proxy.scheme_str() == Some("https") {
-                Box::new(handshake(&tls, &proxy, Box::new(pipe)).await?)
+                Box::new(handshake(&tls, &proxy, Box::new(pipe), None).await?)
             } else {
                 Box::new(pipe)
             };
@@ -288,6 +275,7 @@ async fn handshake(
     config: &Arc<ClientConfig>,
     uri: &Uri,
     pipe: Box<dyn Pipe>,
+    through: Option<&Proxy>,
 ) -> Result<tokio_rustls::client::TlsStream<Box<dyn Pipe>>, DialError> {
     let host = uri.host().unwrap_or_default().to_owned();
     let bare = host
@@ -300,7 +288,16 @@ async fn handshake(
     })?;
     let connector = TlsConnector::from(Arc::clone(config));
     let tls = connector.connect(name, pipe).await;
-    tls.map_err(|source| DialError::Tls { host, source })
+    tls.map_err(|source| DialError::Tls {
+        host,
+        source: WayError::of(through, false, source.into()),
+    })
+}
+
+/// The operator's proxy for a gateway.
+fn proxy(gateway: &Uri, proxies: &Proxies) -> Option<Proxy> {
+    let url = url::Url::parse(&gateway.to_string()).ok()?;
+    proxies.of(&url).cloned()
 }
 
 /// Our resolver, as hyper asks for one.

@@ -71,7 +71,7 @@ pub(crate) fn start(
     let second = Duration::from_secs(1);
     let forwarder = Forwarder::new(Setup {
         base: Base::new(base.parse().unwrap()).unwrap(),
-        options: ClientOptions::new("agent-of-a-test"),
+        options: ClientOptions::new("agent-of-a-test", &gantry_net::Outside::default()),
         credential: credential.map(|text| Credential::fixed(&Secret::new(text)).unwrap()),
         limits: Limits {
             short: 25 * second,
@@ -84,7 +84,13 @@ pub(crate) fn start(
     let allowed = AllowedProjects::every();
     let rules = Rules::new(vendor.parse().unwrap(), allowed, Blocklist::default());
     let agent = Agent {
-        dialler: Dialler::new(&host, &[], Resolver::system(), true).unwrap(),
+        dialler: Dialler::new(
+            &host,
+            &gantry_net::Outside::default(),
+            Resolver::system(),
+            true,
+        )
+        .unwrap(),
         token: PoolToken {
             host,
             key: Secret::new(KEY),

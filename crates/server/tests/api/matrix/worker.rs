@@ -40,7 +40,11 @@ pub(super) async fn session(world: &World, pool: &str) -> String {
     let launcher = enrolled(world, pool, &key).await;
     let base = &world.app().base_url;
     let url = base.parse().unwrap();
-    let builder = client_builder(&url, &ClientOptions::new("test")).unwrap();
+    let builder = client_builder(
+        &url,
+        &ClientOptions::new("test", &gantry_net::Outside::default()),
+    )
+    .unwrap();
     let http = builder.build().unwrap();
     let post = |path: &str| {
         let request = http.post(format!("{base}{path}"));
