@@ -28,6 +28,8 @@ pub struct HandedVariable {
 pub struct HandedVariables {
     /// In the order of the list.
     pub set: Vec<HandedVariable>,
+    /// What logs of runs hide besides the masked ones: passwords within values.
+    pub secrets: Vec<Secret>,
     /// Names without a value: worth a warning, because a run will miss them.
     pub unset: Vec<String>,
 }

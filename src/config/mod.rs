@@ -7,6 +7,7 @@ pub mod duration;
 mod handed;
 mod outside;
 mod parse;
+mod run_outside;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub struct Config {
     pub containers: ContainerConfig,
     /// Variables of the launcher that runs get.
     pub handed: HandedVariables,
+    /// Whether runs get the host's CAs and the added ones as a file.
+    pub run_cas: bool,
     /// Where code comes from.
     pub source: SourceConfig,
     /// Tools and providers.
@@ -219,6 +222,8 @@ impl Config {
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut read = Reader::new(source);
         let outside = read.outside();
+        let mut handed = read.handed_variables();
+        let run_cas = read.run_outside(&outside, &mut handed);
         let config = Self {
             token: read.required_secret(var::TOKEN),
             pool_key: read.required_secret(var::POOL_KEY),
@@ -231,7 +236,8 @@ impl Config {
             images: images(&mut read, &outside),
             outside,
             containers: containers(&mut read),
-            handed: read.handed_variables(),
+            handed,
+            run_cas,
             source: SourceConfig {
                 file_prefixes: read.absolute_paths(var::FILE_PREFIXES),
                 known_hosts: source.get(var::KNOWN_HOSTS).map(PathBuf::from),
@@ -379,4 +385,4 @@ fn output(read: &mut Reader<'_>) -> OutputConfig {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

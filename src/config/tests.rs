@@ -7,7 +7,7 @@ use crate::container::NetworkPool;
 use crate::machine::Machine;
 use gantry_protocol::crypto::EdKey;
 
-fn source(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn source(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let key = EdKey::generate().public().to_string();
     let base = [
         (var::TOKEN, "t"),

@@ -160,6 +160,12 @@ variables! {
         "Comma list of the launcher's variables that run containers get. `ro_NAME` hands `NAME` to phases that only read, `wo_NAME` to phases that write (apply, perform, destroy); the value is that of `ro_NAME` (or `wo_NAME`) where the launcher has such a variable, else that of `NAME`. The run sees `NAME`. A stack's own variable of the same name wins. A name that is unset is warned of at start.";
     MASK = "SPACELIFT_MASK_ENVS", HandedOver, "",
         "Comma list of names in `SPACELIFT_WHITELIST_ENVS` (as written there or as runs see them) whose values are hidden in logs. Values of fewer than 4 characters can't be: the run's log names them.";
+    RUN_PROXY = "GANTRY_RUN_PROXY", HandedOver, "off",
+        "Proxy variables of runs, in capitals and in small letters: `off`; `inherit` gives those that the launcher goes by; a proxy's URL gives that. A password in it is hidden in logs. What the stack sets itself wins, in either writing. See docs/PROXIES.md.";
+    RUN_NO_PROXY = "GANTRY_RUN_NO_PROXY", HandedOver, "the launcher's `NO_PROXY`",
+        "What runs reach without that proxy; loopback addresses are always added.";
+    RUN_CAS = "GANTRY_RUN_CAS", HandedOver, "on",
+        "Where CAs are added (`ADDITIONAL_ROOT_CAS`, `GANTRY_CA_FILES`), runs get one file with the host's roots and those, read-only at `/gantry/ca/bundle.pem`, and the variables that programs find it by (`SSL_CERT_FILE`, `CURL_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`, `GIT_SSL_CAINFO`, `AWS_CA_BUNDLE` and others). `off` gives neither.";
     MOUNTS = "SPACELIFT_WORKER_EXTRA_MOUNTS", HandedOver, "",
         "Comma list of `/host:/container[:ro|:rw]`, mounted in every run, writable unless `:ro` is said. A backslash takes the meaning from the comma, colon or backslash after it. The host path has to exist; it is resolved just before each container is made, and may not lead to the container engine, the launcher's directory, `/`, `/proc`, `/sys` or `/dev`.";
     RO_MOUNTS = "SPACELIFT_WORKER_RO_EXTRA_MOUNTS", HandedOver, "",

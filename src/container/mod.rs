@@ -16,7 +16,7 @@ pub use extra::{MountRule, split};
 pub use network::{InvalidNetwork, Network, NetworkChoice, NetworkPool};
 pub use resolve::{Class, Closed, ExtraMounts, MountError};
 pub use spec::{
-    AccountFiles, ExtraMount, HostPolicy, IO_TARGET, LABEL_CONTAINER, LABEL_LAUNCHER, RunMounts,
-    SPOOL_TARGET, WORKER_TARGET, WORKSPACE_TARGET, canary_spec, check_extra_target, container_name,
-    container_spec, protected_targets,
+    AccountFiles, CA_BUNDLE_TARGET, ExtraMount, HostPolicy, IO_TARGET, LABEL_CONTAINER,
+    LABEL_LAUNCHER, RunMounts, SPOOL_TARGET, WORKER_TARGET, WORKSPACE_TARGET, canary_spec,
+    check_extra_target, container_name, container_spec, protected_targets,
 };

@@ -27,6 +27,9 @@ pub const SPOOL_TARGET: &str = "/gantry/spool";
 /// The worker's executable.
 pub const WORKER_TARGET: &str = "/gantry/bin/worker";
 
+/// One file with all CAs that runs should trust.
+pub const CA_BUNDLE_TARGET: &str = "/gantry/ca/bundle.pem";
+
 /// Label with the launcher's id, by which a launcher finds its containers.
 pub const LABEL_LAUNCHER: &str = "gantry.launcher";
 
@@ -69,6 +72,8 @@ pub struct HostPolicy {
     pub writable_root: Vec<String>,
     /// The host's mirror of providers, becomes [`PROVIDERS_DIR`].
     pub providers: Option<PathBuf>,
+    /// The host's CAs with those that its owner added, becomes [`CA_BUNDLE_TARGET`].
+    pub cas: Option<PathBuf>,
 }
 
 /// A host path that the host's owner gives to runs.
@@ -203,6 +208,9 @@ fn all_mounts(policy: &HostPolicy, run: &RunMounts) -> Vec<Mount> {
     }
     if let Some(providers) = &policy.providers {
         mounts.push(mount(providers, PROVIDERS_DIR, Access::ReadOnly));
+    }
+    if let Some(cas) = &policy.cas {
+        mounts.push(mount(cas, CA_BUNDLE_TARGET, Access::ReadOnly));
     }
     if let Some((passwd, group)) = &run.accounts {
         mounts.push(mount(passwd, "/etc/passwd", Access::ReadOnly));

@@ -1,6 +1,6 @@
 //! The Docker Engine: version, runtime, limits, networks, room.
 
-use super::{Report, host};
+use super::{Report, host, proxies};
 use crate::config::Config;
 use crate::container::NetworkChoice;
 use crate::engine::{Docker, EngineInfo};
@@ -30,6 +30,7 @@ pub(super) async fn examine(config: &Config, report: &mut Report) -> Option<(Doc
         ),
     );
     properties(config, &about, report);
+    proxies::of_engine(config, &about.proxies, report);
     network(config, &engine, report).await;
     if matches!(config.containers.network, NetworkChoice::PerRun { .. }) {
         apart(report).await;

@@ -8,6 +8,7 @@ mod host;
 mod images;
 mod policy;
 mod probe;
+mod proxies;
 mod server;
 
 use serde::Serialize;
@@ -99,6 +100,7 @@ pub async fn examine(config: Result<Config, Vec<Mistake>>) -> Report {
     };
     report.ok("configuration", "every variable can be read");
     policy::examine(&config, &mut report).await;
+    proxies::examine(&config, &mut report).await;
     server::examine(&config, &mut report).await;
     host::examine(&config, &mut report).await;
     if let Some((engine, about)) = engine::examine(&config, &mut report).await {

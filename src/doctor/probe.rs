@@ -114,7 +114,11 @@ async fn look(config: &Config, engine: &Docker, about: &EngineInfo) -> Result<Ex
         NetworkChoice::Named(network) => network.clone(),
         NetworkChoice::PerRun { .. } => Network::default(),
     };
-    let policy: HostPolicy = host_policy(config);
+    // A launcher that never started has not written the CAs yet, and this container needs none.
+    let policy = HostPolicy {
+        cas: None,
+        ..host_policy(config)
+    };
     let launcher: LauncherId = Ulid::generate()
         .to_string()
         .parse()

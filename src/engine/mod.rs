@@ -185,6 +185,19 @@ pub struct EngineInfo {
     pub memory: u64,
     /// Processors of the engine's host.
     pub cpus: u32,
+    /// The proxies of the daemon's own requests: pulls, and logins to registries.
+    pub proxies: EngineProxies,
+}
+
+/// The daemon's own proxies, without logins; empty texts for none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineProxies {
+    /// For https.
+    pub https: String,
+    /// For clear text.
+    pub http: String,
+    /// What it reaches directly.
+    pub none: String,
 }
 
 /// First host ids of a user-namespace remap.

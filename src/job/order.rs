@@ -58,11 +58,24 @@ pub(super) fn work_order(
         command: payload.command.clone(),
         managed_state: payload.managed_state,
         environment: payload.environment.clone(),
-        handed: host.handed.clone(),
+        handed: handed(payload, host),
         trace_commands: host.trace_commands,
         hooks: payload.hooks.clone(),
         spool_budget: host.spool_budget,
     })
+}
+
+/// Programs differ in which writing of a proxy variable they read, so a stack that sets one has set both.
+fn handed(payload: &RunPayload, host: &HostOrder) -> Vec<Handed> {
+    let own = |name: &str| {
+        let mut set = payload.environment.iter();
+        set.any(|variable| variable.name.eq_ignore_ascii_case(name))
+    };
+    let proxy = |name: &str| name.to_ascii_lowercase().ends_with("_proxy");
+    let all = host.handed.iter();
+    all.filter(|one| !(proxy(&one.name) && own(&one.name)))
+        .cloned()
+        .collect()
 }
 
 fn project_root(text: &str) -> Result<String, BadProjectRoot> {

@@ -95,11 +95,7 @@ impl Environment {
                 let proxy = request.proxy(policy);
                 if let Some(proxy) = proxy {
                     secrets.push(proxy.url().expose().to_owned());
-                    secrets.extend(
-                        proxy
-                            .password()
-                            .map(|password| password.expose().to_owned()),
-                    );
+                    secrets.extend(proxy.secrets().iter().map(|one| one.expose().to_owned()));
                 }
                 variables.extend(proxy_and_ca(proxy, policy));
             }

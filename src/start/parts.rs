@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::StartError;
+use super::source::bundle_path;
 use crate::config::{Config, RunLimits};
 use crate::container::{Closed, ExtraMounts, HostPolicy, LABEL_LAUNCHER, NetworkChoice};
 use crate::engine::{Docker, EngineInfo, Limits};
@@ -118,6 +119,7 @@ pub fn host_policy(config: &Config) -> HostPolicy {
         stop_timeout: STOP_TIMEOUT,
         writable_root: config.images.writable_root.clone(),
         providers: config.tools.provider_mirror.clone(),
+        cas: config.run_cas.then(|| bundle_path(config)),
     }
 }
 
@@ -143,7 +145,11 @@ pub(super) fn hidden(config: &Config) -> Vec<HiddenVariable> {
         name: variable.name.clone(),
         value: variable.value.clone(),
     });
-    masked.collect()
+    let within = config.handed.secrets.iter().map(|value| HiddenVariable {
+        name: "GANTRY_RUN_PROXY (its password)".to_owned(),
+        value: value.clone(),
+    });
+    masked.chain(within).collect()
 }
 
 /// Everything of the configuration that no line of the launcher's log may show.
@@ -154,7 +160,8 @@ pub(super) fn keep_out_of_the_log(config: &Config, secrets: &Secrets) {
     let variables = variables.map(|set| set.value.expose().as_bytes());
     // As they stand in the URLs; the mask knows them in other writings too.
     let proxies = config.outside.proxies.all();
-    let passwords = proxies.filter_map(|proxy| proxy.password());
+    let passwords = proxies.flat_map(|proxy| proxy.secrets());
+    let passwords = passwords.chain(&config.handed.secrets);
     let passwords = passwords.map(|password| password.expose().as_bytes());
     let pool = [&config.token, &config.pool_key];
     let pool = pool.map(|secret| secret.expose().as_bytes());

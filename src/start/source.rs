@@ -15,7 +15,8 @@ use crate::workspace::{Bounds, Owner};
 /// A repository may take this long to fetch.
 const FETCH_TIME: Duration = Duration::from_secs(15 * 60);
 
-/// The CAs for git, in the data directory: git takes one file instead of its own, so the host's are in it too.
+/// The CAs for git and runs, in the data directory: programs take one file instead of their own, so the host's are in it
+/// too.
 const BUNDLE: &str = "ca-bundle.pem";
 
 /// Why git can't be given the CAs of ADDITIONAL_ROOT_CAS.
@@ -57,11 +58,16 @@ pub(super) fn fetcher(config: &Config, owner: Owner) -> Result<Fetcher, BundleEr
     ))
 }
 
+/// Where the CAs for git and for runs are.
+pub(super) fn bundle_path(config: &Config) -> PathBuf {
+    config.data_dir.join(BUNDLE)
+}
+
 fn bundle(config: &Config) -> Result<Option<PathBuf>, BundleError> {
     if config.outside.roots.is_empty() {
         return Ok(None);
     }
-    let path = config.data_dir.join(BUNDLE);
+    let path = bundle_path(config);
     let content = merged_bundle(&config.outside.roots)?;
     // Git reads it as the user of runs.
     durable::replace_with(&path, content.as_bytes(), 0o644).map_err(|source| {

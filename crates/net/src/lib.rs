@@ -12,6 +12,7 @@ mod client;
 mod endpoint;
 mod exceptions;
 mod outside;
+mod probe;
 mod proxy;
 mod resolver;
 mod way;
@@ -26,6 +27,7 @@ pub use client::{
 };
 pub use endpoint::{InsecureUrl, is_loopback, require_https_unless_loopback};
 pub use outside::{CA_FILES, Mistake, Outside};
+pub use probe::probe;
 pub use proxy::{ALL_PROXY, HTTP_PROXY, HTTPS_PROXY, NO_PROXY, Proxies, Proxy};
 pub use resolver::{ResolveError, Resolver};
 pub use way::{BoxError, WayError, causes, means_of_curl};

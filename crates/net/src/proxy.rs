@@ -6,7 +6,10 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gantry_protocol::Secret;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use crate::endpoint::is_loopback;
@@ -30,7 +33,8 @@ pub struct Proxy {
     place: String,
     /// The same with the login, if there is one.
     url: Secret,
-    password: Option<Secret>,
+    /// The password as it is written and as it is meant, and the login as it goes over the wire.
+    secrets: Vec<Secret>,
 }
 
 impl std::fmt::Debug for Proxy {
@@ -61,9 +65,14 @@ impl Proxy {
         &self.url
     }
 
-    /// The password of the login, as the URL has it.
-    pub fn password(&self) -> Option<&Secret> {
-        self.password.as_ref()
+    /// What no text may show: the password as the URL has it and as it is meant, and the login as it goes over the wire.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// Whether it is at a loopback address.
+    pub fn is_loopback(&self) -> bool {
+        Url::parse(&self.place).is_ok_and(|url| is_loopback(&url))
     }
 
     /// Whether the URL has a login.
@@ -103,9 +112,20 @@ impl Proxy {
             variable: variable.to_owned(),
             place: format!("{scheme}://{host}:{port}"),
             url: Secret::new(format!("{scheme}://{login}{host}:{port}")),
-            password: url.password().map(Secret::new),
+            secrets: secrets(url.username(), url.password()),
         })
     }
+}
+
+fn secrets(user: &str, password: Option<&str>) -> Vec<Secret> {
+    let Some(password) = password else {
+        return Vec::new();
+    };
+    let meant = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let wire = STANDARD.encode(format!("{}:{}", meant(user), meant(password)));
+    [password.to_owned(), meant(password), wire]
+        .map(Secret::new)
+        .into()
 }
 
 /// All proxy settings of a process.
@@ -142,6 +162,35 @@ impl Proxies {
             proxies.none = Some(text);
         }
         proxies
+    }
+
+    /// One proxy for everything, named by a variable of its own.
+    ///
+    /// # Errors
+    /// Why `url` is none, without its text.
+    pub fn one(variable: &str, url: &str) -> Result<Self, String> {
+        Proxy::parse(variable, url).map(Self::only)
+    }
+
+    /// This proxy for everything.
+    pub(crate) fn only(proxy: Proxy) -> Self {
+        Self {
+            https: Some(proxy.clone()),
+            http: Some(proxy),
+            ..Self::default()
+        }
+    }
+
+    /// The same with other exceptions, which are given on as they are written.
+    #[must_use]
+    pub fn but_for(self, none: Option<&str>) -> Self {
+        Self {
+            none: none.map(str::to_owned),
+            exceptions: none
+                .and_then(|none| Exceptions::parse(none).ok())
+                .unwrap_or_default(),
+            ..self
+        }
     }
 
     /// The proxy for requests to `url`; none for this host, for its link, and for what `NO_PROXY` names.
@@ -329,7 +378,8 @@ mod tests {
         let proxy = proxies.https().unwrap();
         assert!(proxy.has_login());
         assert_eq!(proxy.url().expose(), "http://me:hunter%402@p.example:3128");
-        assert_eq!(proxy.password().unwrap().expose(), "hunter%402");
+        let secrets: Vec<&str> = proxy.secrets().iter().map(Secret::expose).collect();
+        assert_eq!(secrets, ["hunter%402", "hunter@2", "bWU6aHVudGVyQDI="]);
         assert!(!format!("{proxies:?} {proxy}").contains("hunter"));
         let names: Vec<String> = proxies
             .variables()

@@ -80,6 +80,14 @@ impl WayError {
         !matches!(self, Self::UnknownCa { .. } | Self::UnknownCaBehind { .. })
     }
 
+    /// What a proxy means that asks for a login.
+    pub(crate) fn login(proxy: &Proxy) -> Self {
+        match proxy.has_login() {
+            true => Self::LoginRefused(proxy.to_string()),
+            false => Self::LoginWanted(proxy.to_string()),
+        }
+    }
+
     /// What `error` of connecting means where `proxy` was on the way, and the error itself where it means no more than
     /// it says. `clear`: the connection to the proxy is all that there was to make.
     pub fn of(proxy: Option<&Proxy>, clear: bool, error: BoxError) -> BoxError {
@@ -93,8 +101,7 @@ impl WayError {
         };
         let proxy = known.to_string();
         match tunnel {
-            Some(Tunnel::Login) if known.has_login() => Self::LoginRefused(proxy).into(),
-            Some(Tunnel::Login) => Self::LoginWanted(proxy).into(),
+            Some(Tunnel::Login) => Self::login(known).into(),
             Some(Tunnel::NotConnected) => Self::Away {
                 proxy,
                 source: error,
@@ -181,10 +188,7 @@ pub fn means_of_curl(said: &str, proxy: Option<&Proxy>) -> Option<String> {
     }
     let (place, known) = (proxy?, known?);
     if has(&["code 407", "response 407", "error: 407"]) {
-        return Some(match place.has_login() {
-            true => WayError::LoginRefused(known).to_string(),
-            false => WayError::LoginWanted(known).to_string(),
-        });
+        return Some(WayError::login(place).to_string());
     }
     if has(&[
         "Could not resolve proxy",

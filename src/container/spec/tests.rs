@@ -23,6 +23,7 @@ fn policy() -> HostPolicy {
         stop_timeout: Duration::from_secs(600),
         writable_root: vec!["docker.io/library/odd".into()],
         providers: Some("/srv/providers".into()),
+        cas: None,
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 
-use super::{EngineError, EngineInfo, ErrorKind, Platform, Remap, Tally};
+use super::{EngineError, EngineInfo, EngineProxies, ErrorKind, Platform, Remap, Tally};
 
 /// Limit of every call that is answered from the engine's memory.
 pub const SHORT: Duration = Duration::from_secs(30);
@@ -204,7 +204,22 @@ fn engine_info(
         runtimes,
         live_restore: info.live_restore_enabled.unwrap_or(false),
         memory: info.mem_total.and_then(|n| n.try_into().ok()).unwrap_or(0),
+        proxies: EngineProxies {
+            https: without_login(info.https_proxy),
+            http: without_login(info.http_proxy),
+            none: info.no_proxy.unwrap_or_default(),
+        },
         cpus: info.ncpu.and_then(|n| n.try_into().ok()).unwrap_or(0),
+    }
+}
+
+/// Newer engines leave the login out by themselves.
+fn without_login(url: Option<String>) -> String {
+    let url = url.unwrap_or_default();
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://{place}"),
+        (None, Some((_, place))) => place.to_owned(),
+        _ => url,
     }
 }
 

@@ -157,6 +157,7 @@ fn policy() -> HostPolicy {
         stop_timeout: Duration::from_secs(30),
         writable_root: Vec::new(),
         providers: None,
+        cas: None,
     }
 }
 
