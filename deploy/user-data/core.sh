@@ -97,7 +97,9 @@ need() {
     say "installing ${missing[*]}"
     if [[ -n $(command -v apt-get) ]]; then
         export DEBIAN_FRONTEND=noninteractive
-        apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends "${missing[@]}" >/dev/null && return
+        # Updates by themselves may hold the lock at a first start.
+        apt-get update -q >/dev/null &&
+            apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends "${missing[@]}" >/dev/null && return
     elif [[ -n $(command -v dnf) ]]; then
         dnf install -qy "${missing[@]}" >/dev/null && return
     fi
