@@ -5,12 +5,17 @@
 
 use std::io::Write as _;
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use gantry_protocol::Secret;
 use gantry_protocol::archive::MAX_ENTRIES;
-use gantry_server::domain::{ENTRY_LIMIT, MetadataEntry};
+use gantry_server::commits::{Message, Refusal, read_webhook};
+use gantry_server::domain::{CodeHost, ENTRY_LIMIT, MetadataEntry};
 use gantry_server::runtime_config::{FILE_LIMIT, parse_file, parse_given};
 use gantry_server::uploads::look_through;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 /// Longest sentence about a mistake, in characters: an error repeats no whole file.
 const SENTENCE: usize = 2000;
@@ -61,4 +66,75 @@ pub fn upload(data: &[u8]) {
     }
     // As it came, it is hardly ever an archive.
     let _ = look_through(data);
+}
+
+/// What the integration and a real code host share.
+const WEBHOOK_SECRET: &str = "shared";
+
+/// Bodies of webhooks behind a good proof: what is taken is bounded and names branches and commits as git does, and the
+/// same body without the proof is refused before it is read.
+pub fn webhook(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else {
+        return;
+    };
+    let hosts = [
+        CodeHost::Github,
+        CodeHost::Gitlab,
+        CodeHost::BitbucketDatacenter,
+        CodeHost::AzureDevops,
+    ];
+    let host = hosts[usize::from(*first) % hosts.len()];
+    let (secret, other) = (Secret::new(WEBHOOK_SECRET), Secret::new("another"));
+    let headers = proven(host, body);
+    match read_webhook(host, &secret, &headers, body) {
+        Ok(message) => is_sound(&message),
+        Err(Refusal::Unproven(what)) => panic!("{what} is right, and was refused"),
+        Err(refusal) => assert!(refusal.to_string().chars().count() <= SENTENCE),
+    }
+    let unproven = read_webhook(host, &other, &headers, body);
+    assert!(matches!(unproven, Err(Refusal::Unproven(_))));
+}
+
+fn is_sound(message: &Message) {
+    assert!(!message.delivery.is_empty());
+    assert!(message.pushes.len() <= 100);
+    for push in &message.pushes {
+        assert!(
+            !push.branch.is_empty() && !push.branch.starts_with('-'),
+            "{push:?}"
+        );
+        for hash in push.head.iter().chain(&push.before) {
+            assert!(hash.len() == 40 || hash.len() == 64, "{hash}");
+            assert!(hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        }
+    }
+}
+
+/// The headers of a push, as each host sends them.
+fn proven(host: CodeHost, body: &[u8]) -> HeaderMap {
+    let mut mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).expect("any length");
+    mac.update(body);
+    let digits = mac.finalize().into_bytes();
+    let digits: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = format!("sha256={digits}");
+    let sent = match host {
+        CodeHost::Github => [
+            ("x-hub-signature-256", signature.as_str()),
+            ("x-github-event", "push"),
+        ],
+        CodeHost::Gitlab => [
+            ("x-gitlab-token", WEBHOOK_SECRET),
+            ("x-gitlab-event", "Push Hook"),
+        ],
+        CodeHost::BitbucketDatacenter => [
+            ("x-hub-signature", signature.as_str()),
+            ("x-event-key", "repo:refs_changed"),
+        ],
+        // `any:shared` in base64.
+        _ => [("authorization", "Basic YW55OnNoYXJlZA=="), ("x-none", "")],
+    };
+    let value = |text: &str| HeaderValue::from_str(text).expect("plain text");
+    sent.into_iter()
+        .map(|(name, text)| (HeaderName::from_static(name), value(text)))
+        .collect()
 }

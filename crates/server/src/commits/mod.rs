@@ -12,5 +12,6 @@ mod receive;
 mod start;
 
 pub use act::follow;
+pub use hosts::{Message, Refusal, read as read_webhook};
 pub use poll::poll;
 pub use receive::router;

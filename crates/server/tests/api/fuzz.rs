@@ -17,10 +17,11 @@ type Target = fn(&[u8]);
 #[test]
 fn every_target_of_the_server_keeps_its_promises_on_its_corpus() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
-    let all: [(&str, Target); 3] = [
+    let all: [(&str, Target); 4] = [
         ("config_file", targets::config_file),
         ("run_metadata", targets::run_metadata),
         ("upload", targets::upload),
+        ("webhook", targets::webhook),
     ];
     for (name, target) in all {
         let dir = corpus.join(name);

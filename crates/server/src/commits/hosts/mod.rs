@@ -21,16 +21,16 @@ use crate::domain::{CodeHost, Push};
 
 /// A proven message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub struct Message {
     /// The host's id of this delivery; the same when it is sent again.
-    pub(super) delivery: String,
+    pub delivery: String,
     /// The branches that moved; none for a message about something else.
-    pub(super) pushes: Vec<Push>,
+    pub pushes: Vec<Push>,
 }
 
 /// Why a message is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Its proof is missing or wrong.
     #[error("{0} is missing or wrong: set the integration's webhook secret at the code host")]
     Unproven(&'static str),
@@ -54,7 +54,10 @@ const BRANCHES_LIMIT: usize = 100;
 const PATHS_LIMIT: usize = 5_000;
 
 /// Reads a message of a host.
-pub(super) fn read(
+///
+/// # Errors
+/// It is not proven by `secret`, or can't be read.
+pub fn read(
     host: CodeHost,
     secret: &Secret,
     headers: &HeaderMap,
