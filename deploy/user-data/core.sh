@@ -216,6 +216,7 @@ write_settings() {
             default HTTP_PROXY "$GANTRY_HTTP_PROXY"
             default HTTPS_PROXY "$GANTRY_HTTP_PROXY"
             default NO_PROXY "$GANTRY_NO_PROXY"
+            default GANTRY_RUN_PROXY inherit
         fi
         [[ -z ${GANTRY_CUSTOM_CAS:-} ]] || default ADDITIONAL_ROOT_CAS "$GANTRY_CUSTOM_CAS"
     } | keep 600 "$ETC/launcher.env"

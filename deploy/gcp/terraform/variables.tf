@@ -29,7 +29,7 @@ variable "release" {
 }
 
 variable "http_proxy" {
-  description = "Proxy of launcher, dockerd and boot, such as http://proxy.example.com:8080. It stands in the user data: no password."
+  description = "Proxy of launcher, runs, dockerd and boot, such as http://proxy.example.com:8080. It stands in the user data: no password."
   type        = string
   default     = ""
 }

@@ -8,9 +8,10 @@ locals {
   data_dir = "/var/lib/gantry-launcher"
   tags     = merge({ Name = var.name }, var.tags)
   proxy = var.http_proxy == "" ? {} : {
-    HTTP_PROXY  = var.http_proxy
-    HTTPS_PROXY = var.http_proxy
-    NO_PROXY    = join(",", compact(["127.0.0.1,localhost,169.254.169.254,169.254.170.2", var.no_proxy]))
+    GANTRY_RUN_PROXY = "inherit"
+    HTTP_PROXY       = var.http_proxy
+    HTTPS_PROXY      = var.http_proxy
+    NO_PROXY         = join(",", compact(["127.0.0.1,localhost,169.254.169.254,169.254.170.2", var.no_proxy]))
   }
   # Runs are kept from the metadata address by the host's own rule below, for every container of it.
   environment = merge({

@@ -62,7 +62,7 @@ variable "settings" {
 }
 
 variable "http_proxy" {
-  description = "Proxy of launcher, dockerd and the ECS agent, such as http://proxy.example.com:8080; no password."
+  description = "Proxy of launcher, runs, dockerd and the ECS agent, such as http://proxy.example.com:8080; no password."
   type        = string
   default     = ""
 }
