@@ -12,7 +12,9 @@ use crate::way::{BoxError, WayError};
 /// No host has such a name (RFC 2606): what answers is the proxy.
 const NOBODY: &str = "http://gantry-doctor.invalid/";
 
-const LIMIT: Duration = Duration::from_secs(5);
+/// To connect, and to answer.
+const CONNECT: Duration = Duration::from_secs(3);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks `proxy` for a host that does not exist; any answer but one about its login is good.
 ///
@@ -24,15 +26,16 @@ pub async fn probe(proxy: &Proxy, outside: &Outside) -> Result<(), BoxError> {
         roots: outside.roots.clone(),
     };
     let mut options = ClientOptions::new("gantry-doctor", &through);
-    options.connect_timeout = LIMIT;
+    options.connect_timeout = CONNECT;
     let url = NOBODY.parse().expect("invariant: a URL");
     let builder = internal_client_builder(&url, &options)
         .map_err(|error: ClientError| BoxError::from(error))?;
-    let client = builder.timeout(LIMIT).build()?;
-    let answer = client.get(url).send().await;
-    let answer = answer.map_err(reqwest::Error::without_url)?;
-    match answer.status().as_u16() {
-        407 => Err(WayError::login(proxy).into()),
-        _ => Ok(()),
+    let client = builder.timeout(ANSWER).build()?;
+    match client.get(url).send().await {
+        Ok(answer) if answer.status().as_u16() == 407 => Err(WayError::login(proxy).into()),
+        Ok(_) => Ok(()),
+        // It took the request, and still asks its own name servers about nobody.
+        Err(error) if error.is_timeout() && !error.is_connect() => Ok(()),
+        Err(error) => Err(error.without_url().into()),
     }
 }
