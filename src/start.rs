@@ -20,7 +20,7 @@ pub use source::BundleError;
 
 use crate::config::Config;
 use crate::container::RUN_ID;
-use crate::engine::{Breaker, Docker, EngineError, EngineInfo};
+use crate::engine::{Breaker, Docker, EngineError, EngineInfo, Platform};
 use crate::identity::{DataDir as OwnDir, machine};
 use crate::job::{Host, Standbys, prove};
 use crate::journal::Journal;
@@ -79,7 +79,8 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let init_policy = init_policy(&config, &secrets)?;
     let trusted = Signatures::trusted(&config.signatures)?;
     let (engine, about_engine) = engine(&config).await?;
-    let machine = Machine::of_image(&about_engine.platform.architecture).or_else(Machine::own);
+    let platform = platform(&config, &about_engine);
+    let machine = Machine::of_image(&platform.architecture).or_else(Machine::own);
     let mounts = mounts(&config, &engine, &about_engine);
     mounts.check()?;
     let own = OwnDir::open(&config.data_dir)?;
@@ -89,7 +90,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     let networks = networks(&config, &engine, &journal).await?;
     let (metrics, ledger) = (Metrics::default(), ledger(&config)?);
     let settings = settings(&config, &about_engine)?;
-    let images = images(&engine, &about_engine, &session, logins, config.images.pull);
+    let images = images(&engine, platform, &session, logins, config.images.pull);
     let images = images.hiding_logins(secrets.clone());
     let host = Host {
         images: images.noting(ledger.clone(), metrics.clone()),
@@ -135,6 +136,7 @@ pub async fn start(config: Config, secrets: Secrets) -> Result<Ready, StartError
     // The engine's own runtime on this very host has nothing to prove: the first run would take no longer to tell.
     let native = config.containers.runtime.is_none() && config.containers.machine.is_none();
     if !native || host.engine.socket().is_none() {
+        // The canary's own image is empty, and the engine says it was made for the engine.
         prove(&host, &about_engine.platform).await?;
     }
     Ok(Ready {
@@ -197,13 +199,15 @@ fn places(config: &Config, engine: &EngineInfo) -> Vec<Place> {
     places
 }
 
-/// The engine, and what it is; runs are made for what is configured, where that is.
+/// What runs are made for.
+fn platform(config: &Config, engine: &EngineInfo) -> Platform {
+    let machine = config.containers.machine.map(Platform::from);
+    machine.unwrap_or_else(|| engine.platform.clone())
+}
+
 async fn engine(config: &Config) -> Result<(Docker, EngineInfo), EngineError> {
     let engine = Docker::new(config.docker_host.as_deref())?;
-    let mut about = engine.info().await?;
-    if let Some(machine) = config.containers.machine {
-        about.platform = machine.into();
-    }
+    let about = engine.info().await?;
     info!(version = %about.version, api = %about.api_version, platform = %about.platform, "Docker Engine");
     if !about.live_restore {
         warn!(

@@ -159,7 +159,7 @@ async fn run(
     spec: &crate::engine::ContainerSpec,
     image: &str,
 ) -> Result<Exit, EngineError> {
-    engine.import_empty_image(image, &spec.platform).await?;
+    engine.import_empty_image(image).await?;
     let container = engine.create(spec).await?;
     engine.start(&container).await?;
     match timeout(DONE, engine.wait(&container)).await {

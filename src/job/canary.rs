@@ -121,7 +121,7 @@ async fn fly(
         source,
     };
     host.engine
-        .import_empty_image(&image, platform)
+        .import_empty_image(&image)
         .await
         .map_err(failed)?;
     let Launched { container, .. } = launch(&host.engine, &spec).await.map_err(failed)?;

@@ -18,7 +18,7 @@ use super::StartError;
 use super::source::bundle_path;
 use crate::config::{Config, RunLimits};
 use crate::container::{Closed, ExtraMounts, HostPolicy, LABEL_LAUNCHER, NetworkChoice};
-use crate::engine::{Docker, EngineInfo, Limits};
+use crate::engine::{Docker, EngineInfo, Limits, Platform};
 use crate::image::{Images, Ledger, PullPolicy};
 use crate::job::{HiddenVariable, HostOrder, WorkerBinaries, container_of};
 use crate::journal::Journal;
@@ -53,7 +53,7 @@ pub(super) fn ledger(config: &Config) -> Result<Ledger, StartError> {
 
 pub(super) fn images(
     engine: &Docker,
-    about: &EngineInfo,
+    platform: Platform,
     session: &Session,
     logins: Logins,
     policy: PullPolicy,
@@ -62,7 +62,6 @@ pub(super) fn images(
         format!("{LABEL_LAUNCHER}.helper"),
         session.launcher().to_string(),
     )]);
-    let platform = about.platform.clone();
     Images::new(engine.clone(), platform, labels, logins, policy)
 }
 

@@ -6,25 +6,20 @@ use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBui
 use futures_util::StreamExt;
 
 use super::{Docker, LONG};
-use crate::engine::{EngineError, ErrorKind, Platform};
+use crate::engine::{EngineError, ErrorKind};
 
 impl Docker {
     /// Makes an image of one empty directory under this `name:tag`; where there is one already it is replaced.
     ///
     /// # Errors
     /// What any call may give.
-    pub async fn import_empty_image(
-        &self,
-        name: &str,
-        platform: &Platform,
-    ) -> Result<(), EngineError> {
+    pub async fn import_empty_image(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("make the empty image `{name}`");
         let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
         let options = CreateImageOptionsBuilder::new()
             .from_src("-")
             .repo(repository)
             .tag(tag)
-            .platform(&platform.to_string())
             .build();
         let body = bollard::body_full(empty_archive().into());
         let stream = self.client.create_image(Some(options), Some(body), None);
