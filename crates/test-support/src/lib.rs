@@ -7,6 +7,7 @@
 mod api;
 mod checkpoint;
 mod cli;
+pub mod corpus;
 mod docker;
 mod dockerd;
 mod files;
