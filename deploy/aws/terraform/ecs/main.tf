@@ -66,7 +66,8 @@ resource "aws_ecs_task_definition" "launcher" {
       initProcessEnabled = true
       capabilities = {
         drop = ["ALL"]
-        add  = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"]
+        # The last two for iptables: the network is the host's, and runs are kept apart there.
+        add = ["CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "NET_ADMIN", "NET_RAW"]
       }
       tmpfs = [{ containerPath = "/tmp", size = 256, mountOptions = ["nosuid", "nodev"] }]
     }
