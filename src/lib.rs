@@ -30,6 +30,7 @@ pub mod supervisor;
 pub mod health;
 pub mod start;
 pub mod doctor;
+pub mod egress;
 pub mod commands;
 
 pub mod backoff;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use gantry_net::egress::LauncherPurpose;
 use gantry_net::{ClientError, ClientOptions, Outside};
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
@@ -77,7 +78,7 @@ struct Imds {
 pub fn watch(base: Url) -> Result<mpsc::Receiver<Notice>, ClientError> {
     let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
     // On this host's link: nothing of the outside is between.
-    let options = ClientOptions::new(agent, &Outside::default());
+    let options = ClientOptions::new(LauncherPurpose::SpotNotices, agent, &Outside::default());
     let http = gantry_net::metadata_client_builder(&options)?.build();
     let http = http.expect("invariant: a builder with its own TLS configuration builds");
     let mut imds = Imds {

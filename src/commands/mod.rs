@@ -6,6 +6,7 @@
 mod configuration;
 mod doctor;
 mod health;
+mod egress;
 mod image;
 mod policy;
 
@@ -15,6 +16,7 @@ use clap::Subcommand;
 
 pub use configuration::{page, variables};
 pub use doctor::{DoctorArguments, ReachArguments};
+pub use egress::EgressArguments;
 pub use health::HealthArguments;
 pub use image::ImageCommand;
 pub use policy::PolicyCommand;
@@ -34,6 +36,10 @@ pub enum Command {
     ///
     /// Exit codes: 0 yes, 1 no, 64 there is no health address to ask.
     Health(HealthArguments),
+    /// Prints every host, port and purpose that is contacted under the current settings; contacts nobody.
+    ///
+    /// Reads all variables. Exit codes: 0 printed, 64 the configuration is wrong.
+    Egress(EgressArguments),
     /// Tries an address, for the doctor's container.
     #[command(hide = true)]
     Reach(ReachArguments),
@@ -51,6 +57,7 @@ pub async fn perform(command: Command) -> Exit {
         Command::Configuration => print(&page()),
         Command::Doctor(arguments) => doctor::perform(arguments).await,
         Command::Health(arguments) => health::perform(&arguments),
+        Command::Egress(arguments) => egress::perform(&arguments),
         Command::Reach(arguments) => doctor::perform_reach(arguments).await,
         Command::Image(command) => image::perform(command).await,
         Command::Policy(command) => policy::perform(command).await,

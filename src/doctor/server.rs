@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gantry_net::egress::LauncherPurpose;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -45,7 +46,7 @@ pub(super) async fn examine(config: &Config, report: &mut Report) {
 async fn ask(config: &Config, credentials: &PoolCredentials, report: &mut Report) {
     let endpoint = &credentials.endpoint;
     let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-    let options = gantry_net::ClientOptions::new(agent, &config.outside);
+    let options = gantry_net::ClientOptions::new(LauncherPurpose::Server, agent, &config.outside);
     let client = gantry_net::client_builder(&credentials.url, &options)
         .map(|builder| builder.timeout(ANSWER).build());
     let client = match client {

@@ -132,6 +132,19 @@ impl Allowlist {
         sources
     }
 
+    /// Names of the registries that images may come from, with ports where they have one; `*` stands for what is not
+    /// fixed, and alone for every registry.
+    pub fn registries(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for entry in &self.entries {
+            let name = entry.rule.registry();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The entry that lets `reference` in, if one does.
     pub(super) fn entry_for(&self, reference: &Reference) -> Option<&str> {
         self.entries
@@ -175,6 +188,31 @@ impl Entry {
             rule,
         };
         Ok(rules.into_iter().map(entry).collect())
+    }
+}
+
+impl Rule {
+    fn registry(&self) -> String {
+        match self {
+            Self::Everything => "*".to_owned(),
+            Self::Ecr => "*.dkr.ecr.*.amazonaws.com".to_owned(),
+            Self::Hosts { labels, port, .. } => {
+                let host: Vec<String> = labels.iter().map(Label::pattern).collect();
+                let host = host.join(".");
+                port.as_ref()
+                    .map_or(host.clone(), |port| format!("{host}:{port}"))
+            }
+        }
+    }
+}
+
+impl Label {
+    fn pattern(&self) -> String {
+        match self {
+            Self::Exactly(label) => label.clone(),
+            Self::Any => "*".to_owned(),
+            Self::Ending(end) => format!("*{end}"),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use gantry_net::egress::LauncherPurpose;
 use gantry_net::{ClientError, ClientOptions, Outside};
 
 use super::DOCKER_HUB;
@@ -73,7 +74,7 @@ impl Logins {
     pub fn new(settings: LoginSettings) -> Result<Self, LoginError> {
         let config = settings.docker_config.as_deref().map(DockerConfig::open);
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let options = ClientOptions::new(agent, &settings.outside);
+        let options = ClientOptions::new(LauncherPurpose::Ecr, agent, &settings.outside);
         Ok(Self {
             config: config.transpose()?,
             helpers: settings.helpers,

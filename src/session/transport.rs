@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_net::Outside;
+use gantry_net::egress::LauncherPurpose;
 use gantry_protocol::control::{Problem, ProblemCode};
 use gantry_protocol::version;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -141,7 +142,7 @@ impl Transport {
         outside: &Outside,
     ) -> Result<Self, gantry_net::ClientError> {
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let options = gantry_net::ClientOptions::new(agent, outside);
+        let options = gantry_net::ClientOptions::new(LauncherPurpose::Server, agent, outside);
         let http = gantry_net::client_builder(url, &options)?.build();
         let http = http.expect("invariant: a builder with its own TLS configuration builds");
         Ok(Self {

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gantry_net::egress::LauncherPurpose;
 use gantry_net::{ClientError, ClientOptions, Outside};
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::Url;
@@ -31,7 +32,7 @@ impl Client {
     /// Needs a runtime: its tasks send what the exporter's own thread hands over.
     pub(super) fn new(base: &Url, outside: &Outside) -> Result<Self, ClientError> {
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let options = ClientOptions::new(agent, outside);
+        let options = ClientOptions::new(LauncherPurpose::Traces, agent, outside);
         let http = gantry_net::client_builder(base, &options)?.build();
         Ok(Self {
             http: http.expect("invariant: a builder with its own TLS configuration builds"),

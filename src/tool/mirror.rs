@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gantry_net::egress::LauncherPurpose;
 use gantry_net::{ClientError, ClientOptions, Outside};
 use gantry_protocol::payload::ToolKind;
 use reqwest::{Response, StatusCode, Url};
@@ -243,7 +244,7 @@ impl Fetcher {
 
     fn client(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
         let agent = concat!("gantry-launcher/", env!("CARGO_PKG_VERSION"));
-        let options = ClientOptions::new(agent, &self.outside);
+        let options = ClientOptions::new(LauncherPurpose::Tools, agent, &self.outside);
         let builder = gantry_net::client_builder(url, &options);
         let builder = builder.map_err(|source| FetchError::Client {
             place: url.to_string(),

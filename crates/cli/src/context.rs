@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use gantry_net::egress::CliPurpose;
 use gantry_net::{ClientOptions, Mistake, NamedPem};
 
 use crate::args::GlobalArgs;
@@ -58,7 +59,7 @@ impl Context {
             });
         }
         let agent = concat!("gantry/", env!("CARGO_PKG_VERSION"));
-        let options = ClientOptions::new(agent, &outside);
+        let options = ClientOptions::new(CliPurpose::Server, agent, &outside);
         Ok(Api::new(login, &options)?)
     }
 

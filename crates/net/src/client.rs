@@ -12,9 +12,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::egress::Purpose;
 use crate::endpoint::{InsecureUrl, require_https_unless_loopback};
 use crate::outside::Outside;
-use crate::resolver::Resolver;
+use crate::resolver::{Asked, Resolver};
 use crate::way::Named;
 
 /// Why a client can't be made.
@@ -68,6 +69,8 @@ pub struct NamedPem {
 /// What differs between our clients.
 #[derive(Clone)]
 pub struct ClientOptions {
+    /// What it is for: a row of the inventory of all that is contacted.
+    pub purpose: Purpose,
     /// Product and version, such as `gantry-launcher/0.1.0`.
     pub user_agent: String,
     /// Proxies, and CAs to trust besides the bundled and the host's.
@@ -80,12 +83,24 @@ pub struct ClientOptions {
 
 impl ClientOptions {
     /// 10 s to connect, the host's resolver.
-    pub fn new(user_agent: impl Into<String>, outside: &Outside) -> Self {
+    pub fn new(
+        purpose: impl Into<Purpose>,
+        user_agent: impl Into<String>,
+        outside: &Outside,
+    ) -> Self {
         Self {
+            purpose: purpose.into(),
             user_agent: user_agent.into(),
             outside: outside.clone(),
             connect_timeout: Duration::from_secs(10),
             resolver: Resolver::system(),
+        }
+    }
+
+    fn names(&self) -> Asked {
+        Asked {
+            resolver: self.resolver.clone(),
+            purpose: self.purpose,
         }
     }
 }
@@ -119,7 +134,7 @@ pub fn internal_client_builder(
     let builder = reqwest::Client::builder()
         .user_agent(&options.user_agent)
         .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(options.resolver.clone())
+        .dns_resolver(options.names())
         .tls_backend_preconfigured(tls_config(&options.outside.roots)?)
         .connector_layer(named)
         // By the settings that were given, for each request; what the environment says is not read again.
@@ -141,7 +156,7 @@ pub fn metadata_client_builder(options: &ClientOptions) -> Result<ClientBuilder,
         .user_agent(&options.user_agent)
         .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none())
-        .dns_resolver(options.resolver.clone())
+        .dns_resolver(options.names())
         .tls_backend_preconfigured(trusting(RootCertStore::empty())?)
         .no_proxy())
 }
@@ -227,6 +242,7 @@ pub(crate) fn certificates(pem: &NamedPem) -> Result<Vec<CertificateDer<'static>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::LauncherPurpose;
 
     fn pem(text: &str) -> Vec<NamedPem> {
         vec![NamedPem {
@@ -261,8 +277,11 @@ mod tests {
     #[test]
     fn clear_text_to_another_host_is_refused() {
         let url = Url::parse("http://gantry.example.org").unwrap();
-        let refusal =
-            client_builder(&url, &ClientOptions::new("test", &Outside::default())).unwrap_err();
+        let refusal = client_builder(
+            &url,
+            &ClientOptions::new(LauncherPurpose::Server, "test", &Outside::default()),
+        )
+        .unwrap_err();
         assert!(matches!(refusal, ClientError::Insecure(_)), "{refusal}");
     }
 }

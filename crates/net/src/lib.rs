@@ -9,6 +9,7 @@
 mod added;
 mod bundle;
 mod client;
+pub mod egress;
 mod endpoint;
 mod exceptions;
 mod outside;

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::client::{ClientError, ClientOptions, internal_client_builder};
+use crate::egress::LauncherPurpose;
 use crate::outside::Outside;
 use crate::proxy::{Proxies, Proxy};
 use crate::way::{BoxError, WayError};
@@ -25,7 +26,7 @@ pub async fn probe(proxy: &Proxy, outside: &Outside) -> Result<(), BoxError> {
         proxies: Proxies::only(proxy.clone()),
         roots: outside.roots.clone(),
     };
-    let mut options = ClientOptions::new("gantry-doctor", &through);
+    let mut options = ClientOptions::new(LauncherPurpose::Server, "gantry-doctor", &through);
     options.connect_timeout = CONNECT;
     let url = NOBODY.parse().expect("invariant: a URL");
     let builder = internal_client_builder(&url, &options)

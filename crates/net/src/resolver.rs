@@ -20,6 +20,10 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 
+use crate::egress::Purpose;
+
+/// Where a host names its name servers.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// How long one query may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a query is tried.
@@ -85,7 +89,7 @@ type Stamp = (u64, u64, u64, i64, i64);
 impl Resolver {
     /// The host's own configuration: `/etc/resolv.conf` and `/etc/hosts`.
     pub fn system() -> Self {
-        Self::from_files("/etc/resolv.conf", "/etc/hosts")
+        Self::from_files(RESOLV_CONF, "/etc/hosts")
     }
 
     /// Other files of the same formats (a chroot, a test).
@@ -130,9 +134,18 @@ impl Resolver {
     }
 }
 
-impl reqwest::dns::Resolve for Resolver {
+/// A resolver that says for what a client looks a name up: the log's half of the inventory.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) resolver: Resolver,
+    pub(crate) purpose: Purpose,
+}
+
+impl reqwest::dns::Resolve for Asked {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let resolver = self.clone();
+        let Self { resolver, purpose } = self.clone();
+        let purpose = purpose.row().name;
+        tracing::debug!(host = name.as_str(), purpose, "looking up whom to contact");
         Box::pin(async move {
             let addresses = resolver.lookup(name.as_str()).await?;
             let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
@@ -177,6 +190,22 @@ fn read_hosts(path: &Path) -> Hosts {
         _ => {}
     }
     hosts
+}
+
+/// The file that names this host's name servers, and those that it names.
+pub(crate) fn system_servers() -> (&'static str, Vec<SocketAddr>) {
+    let parsed = fs::read(RESOLV_CONF).ok();
+    let parsed = parsed.and_then(|text| parse_resolv_conf(text).ok());
+    let mut servers = Vec::new();
+    for server in parsed.iter().flat_map(|(config, _)| config.name_servers()) {
+        for connection in &server.connections {
+            let address = SocketAddr::new(server.ip, connection.port);
+            if !servers.contains(&address) {
+                servers.push(address);
+            }
+        }
+    }
+    (RESOLV_CONF, servers)
 }
 
 fn read_servers(path: &Path) -> Result<TokioResolver, NetError> {

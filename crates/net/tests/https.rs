@@ -67,7 +67,11 @@ fn options(dir: &tempfile::TempDir, roots: Vec<NamedPem>) -> ClientOptions {
     };
     ClientOptions {
         resolver,
-        ..ClientOptions::new("gantry-net-test/1", &outside)
+        ..ClientOptions::new(
+            gantry_net::egress::LauncherPurpose::Server,
+            "gantry-net-test/1",
+            &outside,
+        )
     }
 }
 

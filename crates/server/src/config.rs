@@ -73,6 +73,15 @@ pub enum Command {
     Health(HealthArgs),
     /// Print the API's schema.
     Schema,
+    /// Print every host that is contacted under these settings, and under what people stored; contacts nobody.
+    Egress {
+        /// The settings of `serve`.
+        #[command(flatten)]
+        args: Box<ServeArgs>,
+        /// How to print it.
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
+    },
 }
 
 /// Doing something with the master key.
@@ -380,8 +389,8 @@ fn account_name(text: &str) -> Result<String, String> {
 
 fn usable_url(url: &str) -> bool {
     let plain = |rest: &str| {
-        let authority = rest.split('/').next().unwrap_or("");
-        !authority.is_empty() && !rest.contains(['?', '#', '@', ' ', '"'])
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        !authority.is_empty() && !rest.contains(['?', '#', '@', ' ', '"']) && plain_path(path)
     };
     if let Some(rest) = url.strip_prefix("https://") {
         return plain(rest);
@@ -398,6 +407,15 @@ fn usable_url(url: &str) -> bool {
         .parse::<std::net::IpAddr>()
         .is_ok_and(|ip| ip.is_loopback());
     plain(rest) && (host == "localhost" || loopback)
+}
+
+/// Requests are told apart by it as it is written: no escapes, no dot segments, no doubled slashes.
+fn plain_path(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+    let part =
+        |part: &str| !part.is_empty() && part.chars().all(plain) && part.chars().any(|c| c != '.');
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.is_empty() || path.split('/').all(part)
 }
 
 #[cfg(test)]
@@ -430,7 +448,10 @@ mod tests {
                 &key,
                 &["--listen", "[::1]:0", "--public-url", "http://[::1]:4000/p"],
             ],
-            &[&key, &["--public-url", "https://gantry.example/"]],
+            &[
+                &key,
+                &["--public-url", "https://gantry.example/tools/gantry/"],
+            ],
             &[&key, &["--public-url", "http://localhost:8080"]],
         ];
         for arguments in ok {
@@ -459,6 +480,18 @@ mod tests {
             ),
             (
                 [&key[..], &["--public-url", "https://"]].concat(),
+                "GANTRY_PUBLIC_URL",
+            ),
+            (
+                [&key[..], &["--public-url", "https://h/a/../b"]].concat(),
+                "GANTRY_PUBLIC_URL",
+            ),
+            (
+                [&key[..], &["--public-url", "https://h/a//b"]].concat(),
+                "GANTRY_PUBLIC_URL",
+            ),
+            (
+                [&key[..], &["--public-url", "https://h/{a}"]].concat(),
                 "GANTRY_PUBLIC_URL",
             ),
             (

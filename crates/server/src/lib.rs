@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod dist;
 pub mod domain;
 pub mod download;
+pub mod egress;
 pub mod error;
 pub mod gateway;
 pub mod graphql;

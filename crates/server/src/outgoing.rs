@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_net::egress::ServerPurpose;
 use gantry_net::{ClientError, ClientOptions, Outside, ResolveError, Resolver, client_builder};
 use ipnet::IpNet;
 use reqwest::{Response, Url};
@@ -108,12 +109,16 @@ impl Line {
     ///
     /// # Errors
     /// When the name has no address, or one inside that was not allowed.
-    pub async fn open(networks: &Networks, url: &Url) -> Result<Self, SendError> {
+    pub async fn open(
+        purpose: ServerPurpose,
+        networks: &Networks,
+        url: &Url,
+    ) -> Result<Self, SendError> {
         let host = url.host_str().unwrap_or_default();
         let host = host.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().unwrap_or(443);
         let agent = concat!("gantry-server/", env!("CARGO_PKG_VERSION"));
-        let options = ClientOptions::new(agent, &networks.outside);
+        let options = ClientOptions::new(purpose, agent, &networks.outside);
         let proxied = networks.outside.proxies.of(url).is_some();
         let mut addresses = Vec::new();
         for address in found(&host, proxied).await? {
@@ -181,7 +186,7 @@ pub async fn post(
     body: String,
 ) -> Result<u16, SendError> {
     let url = check_url(url)?;
-    let line = Line::open(networks, &url).await?;
+    let line = Line::open(ServerPurpose::Webhooks, networks, &url).await?;
     let mut request = line.client().post(url).timeout(TIME_LIMIT);
     request = request.header("content-type", "application/json");
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! What the agent tells people at a terminal, besides serving: verdicts, routes, settings.
+//! What the agent tells people at a terminal, besides serving: verdicts, routes, settings, what is contacted.
 //!
 //! Takes a command, writes to what it is given, gives an exit code. Never: a request to anybody but, for `health`, the agent's own address.
 
@@ -7,7 +7,8 @@ use std::path::Path;
 
 use gantry_service::probe;
 
-use crate::config::{self, Mistake, Question, Source};
+use crate::config::{self, Config, Mistake, Question, Source};
+use crate::egress;
 use crate::route;
 use crate::rules::{Admitted, Asked, Refusal, Rules};
 use crate::vendor::Vendor;
@@ -124,6 +125,23 @@ pub fn routes(source: &dyn Source, out: &mut dyn Write) -> io::Result<Ended> {
 /// When `out` can't be written to.
 pub fn configuration(out: &mut dyn Write) -> io::Result<Ended> {
     out.write_all(config::page().as_bytes())?;
+    Ok(Ended::Well)
+}
+
+/// Prints what is contacted under the settings of `source`.
+///
+/// # Errors
+/// When `out` can't be written to.
+pub fn egress(json: bool, source: &dyn Source, out: &mut dyn Write) -> io::Result<Ended> {
+    let config = match Config::read(source) {
+        Ok(config) => config,
+        Err(mistakes) => return told(&mistakes, out),
+    };
+    let inventory = egress::inventory(&config);
+    match json {
+        true => writeln!(out, "{:#}", inventory.json())?,
+        false => out.write_all(inventory.text().as_bytes())?,
+    }
     Ok(Ended::Well)
 }
 

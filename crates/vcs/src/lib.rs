@@ -7,6 +7,7 @@ pub mod blocklist;
 pub mod exit;
 pub mod check;
 pub mod config;
+pub mod egress;
 pub mod filter;
 pub mod forward;
 pub mod graphql;

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Routes => told(check::routes(&source, &mut stdout())),
         Command::Health { ready } => told(check::health(*ready, &source, &mut stdout())),
         Command::Configuration => told(check::configuration(&mut stdout())),
+        Command::Egress { json } => told(check::egress(*json, &source, &mut stdout())),
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::stdout;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_net::egress::VcsAgentPurpose;
 use gantry_net::{ClientOptions, Resolver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
@@ -130,7 +131,7 @@ fn agent(config: Config) -> Result<Arc<Agent>, StartError> {
     let audit = Audit::new(pool, config.dump, Box::new(stdout()), Arc::clone(&tally));
     let resolver = Resolver::system();
     let agent = concat!("gantry-vcs-agent/", env!("CARGO_PKG_VERSION"));
-    let mut options = ClientOptions::new(agent, &config.outside);
+    let mut options = ClientOptions::new(VcsAgentPurpose::GitHost, agent, &config.outside);
     options.resolver = resolver.clone();
     let forwarder = Forwarder::new(Setup {
         base: Base::new(config.base)?,

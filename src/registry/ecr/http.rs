@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
+use gantry_net::egress::LauncherPurpose;
 use gantry_net::{
     ClientError, ClientOptions, Resolver, client_builder, metadata_client_builder,
     require_https_unless_loopback,
@@ -45,6 +46,7 @@ pub(super) fn cloud(options: &ClientOptions) -> Result<SharedHttpClient, ClientE
 /// A client for the metadata services of instances and tasks.
 pub(super) fn metadata(options: &ClientOptions) -> Result<SharedHttpClient, ClientError> {
     let options = ClientOptions {
+        purpose: LauncherPurpose::InstanceCredentials.into(),
         connect_timeout: METADATA_CONNECT,
         ..options.clone()
     };

@@ -121,7 +121,11 @@ pub(crate) fn challenge(text: &str) -> Response {
 pub(crate) fn client() -> reqwest::Client {
     gantry_net::install_crypto();
     let url = "http://127.0.0.1".parse().expect("a URL");
-    let options = gantry_net::ClientOptions::new("gantry-tests", &gantry_net::Outside::default());
+    let options = gantry_net::ClientOptions::new(
+        gantry_net::egress::LauncherPurpose::Server,
+        "gantry-tests",
+        &gantry_net::Outside::default(),
+    );
     let builder = gantry_net::client_builder(&url, &options).expect("loopback");
     builder.build().expect("a client")
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use gantry_net::egress::ServerPurpose;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{StatusCode, Url};
 
@@ -92,7 +93,7 @@ impl Door {
         }
         let url = check_url(api_url)?;
         Ok(Self::Direct {
-            line: Line::open(&app.networks, &url).await?,
+            line: Line::open(ServerPurpose::CodeHosts, &app.networks, &url).await?,
             base: api_url.trim_end_matches('/').to_owned(),
             networks: app.networks.clone(),
         })
@@ -172,7 +173,7 @@ impl Door {
                     return Err(elsewhere());
                 }
                 let url = check_url(url.as_str())?;
-                let line = Line::open(networks, &url).await?;
+                let line = Line::open(ServerPurpose::CodeHosts, networks, &url).await?;
                 let request = line.client().get(url).timeout(limit);
                 direct(&line, request.header(ACCEPT, ask.accept)).await
             }
@@ -251,6 +252,15 @@ fn serves_archives(base: &Url, url: &Url) -> bool {
     let known = to == host || to.strip_prefix("codeload.") == Some(bare);
     let port = base.port_or_known_default() == url.port_or_known_default();
     known && port && base.scheme() == url.scheme() && url.username().is_empty()
+}
+
+/// Where GitHub serves archives of the host whose API is at `api`.
+pub fn archives(api: &Url) -> Option<Url> {
+    let host = api.host_str()?;
+    let mut url = api.clone();
+    let host = format!("codeload.{}", host.strip_prefix("api.").unwrap_or(host));
+    url.set_host(Some(&host)).ok()?;
+    serves_archives(api, &url).then_some(url)
 }
 
 /// A header whose value is shown nowhere.

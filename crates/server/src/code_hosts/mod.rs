@@ -14,7 +14,7 @@ mod vendors;
 
 pub(crate) use ask::piece;
 pub use client::{Client, Listing};
-pub use door::Answer;
+pub use door::{Answer, archives};
 pub use error::HostError;
 pub use place::Place;
 pub use repository::{ReachError, Repository};

@@ -17,6 +17,7 @@ use crate::config::{
 };
 use crate::dist;
 use crate::domain::Actor;
+use crate::egress;
 use crate::error::{Exit, chain};
 use crate::graphql;
 use crate::store::api_keys::Reach;
@@ -49,7 +50,7 @@ pub async fn run() -> Exit {
         return refuse(&error, Exit::BadConfig);
     }
     let mut command = cli.command;
-    if let Command::Serve(args) = &mut command {
+    if let Command::Serve(args) | Command::Egress { args, .. } = &mut command {
         if let Err(error) = args.check() {
             return refuse(&error, Exit::BadConfig);
         }
@@ -106,6 +107,10 @@ async fn dispatch(command: Command) -> Done {
         }) => add_worker(&data_dir, &manifest, &binary).await,
         Command::Health(args) => health(&args),
         Command::Schema => Ok(printer::text(&graphql::sdl())?),
+        Command::Egress { args, output } => {
+            let inventory = egress::inventory(&args.data_dir, &args.outside.proxies).await?;
+            Ok(printer::inventory(&inventory, output)?)
+        }
     }
 }
 

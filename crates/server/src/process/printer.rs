@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 
+use gantry_net::egress::Inventory;
+
 use crate::auth::IssuedKey;
 use crate::config::Output;
 
@@ -23,6 +25,14 @@ pub(super) fn issued_key(key: &IssuedKey, output: Output) -> io::Result<()> {
             "{}\n",
             serde_json::json!({ "id": key.id, "secret": secret })
         ),
+    })
+}
+
+/// Writes what is contacted.
+pub(super) fn inventory(inventory: &Inventory, output: Output) -> io::Result<()> {
+    text(&match output {
+        Output::Text => inventory.text(),
+        Output::Json => format!("{:#}\n", inventory.json()),
     })
 }
 

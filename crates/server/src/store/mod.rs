@@ -50,7 +50,7 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions as _, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 use ulid::Ulid;
 
@@ -129,6 +129,19 @@ impl Store {
             changes: watch::Sender::new(0),
             ids: Mutex::new(ulid::Generator::new()),
         })
+    }
+
+    /// A look into `<dir>/gantry.db` that changes nothing, not even an older version's tables; nothing where there is none.
+    pub async fn look(dir: &Path) -> Result<Option<Conn>, StoreError> {
+        let path = dir.join(DATABASE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true);
+        let conn = options.busy_timeout(TURN).connect().await;
+        Ok(Some(
+            conn.map_err(|source| StoreError::Open { path, source })?,
+        ))
     }
 
     /// Starts a write transaction; there is one at a time.

@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<Store>,
     pub(crate) pool: PoolId,
     pub(crate) stack: StackId,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 pub(crate) fn ann() -> Actor {
@@ -48,8 +48,13 @@ impl World {
             store,
             pool,
             stack,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// Where the database is.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Adds a run of the stack.

@@ -20,7 +20,7 @@ pub use details::Details;
 pub use file::Found;
 use git::{Call, MAX_KEPT, Outcome};
 use url::shown;
-pub use url::{SourceUrl, check_branch};
+pub use url::{SourceUrl, check_branch, dialled};
 
 /// A server that has not named a commit by then won't.
 const TIME_LIMIT: Duration = Duration::from_secs(30);

@@ -181,6 +181,22 @@ fn network_host(url: &str) -> Result<(&'static str, &str), &'static str> {
     }
 }
 
+/// Host and port that git dials for a clone URL, and whether by ssh; nothing for what is no URL over the network.
+pub fn dialled(url: &str) -> Option<(String, u16, bool)> {
+    let (protocol, authority) = network_host(url).ok()?;
+    let ssh = protocol == "ssh";
+    let usual = if ssh { 22 } else { 443 };
+    let end = authority.rfind(']').map_or(0, |end| end + 1);
+    let (host, port) = match authority[end..].rfind(':') {
+        Some(colon) => (
+            &authority[..end + colon],
+            authority[end + colon + 1..].parse().ok()?,
+        ),
+        None => (authority, usual),
+    };
+    Some((host.trim_matches(['[', ']']).to_owned(), port, ssh))
+}
+
 fn check_host(authority: &str) -> Result<(), &'static str> {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),

@@ -39,7 +39,11 @@ pub(crate) struct Client {
 
 pub(crate) fn http(base: &str) -> reqwest::Client {
     let url = base.parse().unwrap();
-    let options = gantry_net::ClientOptions::new("test", &gantry_net::Outside::default());
+    let options = gantry_net::ClientOptions::new(
+        gantry_net::egress::LauncherPurpose::Server,
+        "test",
+        &gantry_net::Outside::default(),
+    );
     gantry_net::client_builder(&url, &options)
         .unwrap()
         .build()

@@ -28,6 +28,11 @@ pub enum Command {
         /// Whether it has a gateway, and not only whether it lives.
         ready: bool,
     },
+    /// Print what is contacted.
+    Egress {
+        /// As one JSON object.
+        json: bool,
+    },
 }
 
 /// A request to judge.
@@ -64,6 +69,12 @@ impl Cli {
                 let ready = health.get_flag("ready");
                 (Command::Health { ready }, health)
             }
+            Some(("egress", egress)) => (
+                Command::Egress {
+                    json: wants_json(egress),
+                },
+                egress,
+            ),
             Some((_, serve)) => (Command::Serve, serve),
             None => (Command::Serve, &matches),
         };
@@ -105,6 +116,12 @@ impl Source for Over<'_> {
     }
 }
 
+fn wants_json(matches: &ArgMatches) -> bool {
+    matches
+        .get_one::<String>("output")
+        .is_some_and(|form| form == "json")
+}
+
 fn question(matches: &ArgMatches) -> Question {
     let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
     Question {
@@ -138,6 +155,7 @@ fn command() -> clap::Command {
             clap::Command::new("configuration").about("Print flags and variables as Markdown"),
         )
         .subcommand(health())
+        .subcommand(egress())
 }
 
 fn flag(setting: &super::settings::Setting) -> Arg {
@@ -168,6 +186,18 @@ fn health() -> clap::Command {
                 .action(ArgAction::SetTrue)
                 .help("Ask instead whether a stream to the gateway is up"),
         )
+}
+
+fn egress() -> clap::Command {
+    let output = Arg::new("output")
+        .long("output")
+        .value_name("FORM")
+        .value_parser(["text", "json"])
+        .default_value("text")
+        .help("Columns for people, or one JSON object");
+    clap::Command::new("egress")
+        .about("Print every host that is contacted under these settings; nobody is")
+        .arg(output)
 }
 
 fn check() -> clap::Command {

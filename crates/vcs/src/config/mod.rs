@@ -29,6 +29,11 @@ pub use settings::{Kind, SETTINGS, Setting, page};
 use parse::Reader;
 use settings as set;
 
+/// The variable that names the Git host.
+pub const BASE_ENDPOINT: &str = set::BASE.name;
+/// The variable that holds the pool's token.
+pub const POOL_TOKEN: &str = set::TOKEN.name;
+
 /// Most streams.
 const PARALLELISM: usize = 256;
 /// Longest tags, in bytes of their JSON: they travel in one header.

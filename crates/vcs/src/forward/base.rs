@@ -76,6 +76,13 @@ impl Base {
         &self.url
     }
 
+    /// Where archives of GitHub Enterprise are, if the host has a name.
+    pub fn archives(&self) -> Option<Url> {
+        let mut url = self.url.clone();
+        url.set_host(Some(&self.subdomain()?)).ok()?;
+        Some(url)
+    }
+
     /// The URL of what was admitted, below this endpoint or, for archives, below its host with `codeload.` in front.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_net::egress::VcsAgentPurpose;
 use gantry_net::{ClientOptions, Resolver};
 use gantry_protocol::{Digest, Secret};
 use gantry_server::clock::UnixMillis;
@@ -71,7 +72,11 @@ pub(crate) fn start(
     let second = Duration::from_secs(1);
     let forwarder = Forwarder::new(Setup {
         base: Base::new(base.parse().unwrap()).unwrap(),
-        options: ClientOptions::new("agent-of-a-test", &gantry_net::Outside::default()),
+        options: ClientOptions::new(
+            VcsAgentPurpose::GitHost,
+            "agent-of-a-test",
+            &gantry_net::Outside::default(),
+        ),
         credential: credential.map(|text| Credential::fixed(&Secret::new(text)).unwrap()),
         limits: Limits {
             short: 25 * second,

@@ -1,5 +1,6 @@
 //! Workers of the matrix: one in a pool, and the session that one has with the server.
 
+use gantry_net::egress::LauncherPurpose;
 use gantry_net::{ClientOptions, client_builder};
 use gantry_protocol::control::session::{
     About, Claim, Nonce, Session, SessionProof, SessionRequest, Takeover,
@@ -42,7 +43,11 @@ pub(super) async fn session(world: &World, pool: &str) -> String {
     let url = base.parse().unwrap();
     let builder = client_builder(
         &url,
-        &ClientOptions::new("test", &gantry_net::Outside::default()),
+        &ClientOptions::new(
+            LauncherPurpose::Server,
+            "test",
+            &gantry_net::Outside::default(),
+        ),
     )
     .unwrap();
     let http = builder.build().unwrap();
