@@ -20,8 +20,29 @@ use crate::{commits, download, graphql, peer, uploads, workers};
 /// How long an answer about readiness is good for.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Everything that the server answers.
+/// Everything that the server answers: below its public URL's path, and without it, for a proxy in front may pass that
+/// path on or take it away.
 pub fn router(app: Arc<App>) -> Router {
+    let proxies = Arc::clone(&app.trusted_proxies);
+    let prefix = prefix(&app.base_url).to_owned();
+    let routes = routes(app);
+    let all = match prefix.as_str() {
+        "" => routes,
+        prefix => Router::new().nest(prefix, routes.clone()).merge(routes),
+    };
+    all.layer(middleware::from_fn_with_state(proxies, peer::recognise))
+}
+
+/// The path of a base URL, with a slash before it and none behind; empty for none.
+fn prefix(base_url: &str) -> &str {
+    let authority = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, rest)| rest);
+    let path = authority.find('/').map_or("", |slash| &authority[slash..]);
+    path.trim_end_matches('/')
+}
+
+fn routes(app: Arc<App>) -> Router {
     let schema = graphql::schema(Arc::clone(&app));
     let api = post(graphql::http::answer).layer(DefaultBodyLimit::max(graphql::http::BODY_LIMIT));
     let api = Router::new()
@@ -31,14 +52,12 @@ pub fn router(app: Arc<App>) -> Router {
     let files = download::router(Arc::clone(&app));
     let hooks = commits::router(Arc::clone(&app));
     let uploads = uploads::router(Arc::clone(&app));
-    let proxies = Arc::clone(&app.trusted_proxies);
     health(app)
         .merge(api)
         .merge(control)
         .merge(files)
         .merge(hooks)
         .merge(uploads)
-        .layer(middleware::from_fn_with_state(proxies, peer::recognise))
 }
 
 /// Whether the process answers, and whether it can serve: for probes, with no login.
@@ -86,4 +105,21 @@ async fn look(app: &App) -> Answer {
         None => "the database can't be written: see the server's log\n".to_owned(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prefix;
+
+    #[test]
+    fn a_base_urls_path_is_its_prefix() {
+        for (url, expected) in [
+            ("https://gantry.example", ""),
+            ("https://gantry.example/", ""),
+            ("https://gantry.example:8443/gantry", "/gantry"),
+            ("http://[::1]:4000/tools/gantry/", "/tools/gantry"),
+        ] {
+            assert_eq!(prefix(url), expected, "{url}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod chosen;
 mod documents;
 mod drift;
 mod fuzz;
+mod ingress;
 mod joined;
 mod kept;
 mod limits;

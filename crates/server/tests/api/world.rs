@@ -77,6 +77,11 @@ impl World {
         gantry_net::install_crypto();
         let dir = tempfile::tempdir().unwrap();
         let running = start(&arguments(dir.path(), more)).await.unwrap();
+        Self::of(dir, running).await
+    }
+
+    /// The world of a server that was started on `dir`.
+    pub(crate) async fn of(dir: tempfile::TempDir, running: Running) -> Self {
         let nobody = Client::new(&running.app.base_url);
         let admin = nobody.logged_in(&running.app, Role::Admin).await;
         let writer = nobody.logged_in(&running.app, Role::Writer).await;
