@@ -15,12 +15,11 @@ pub fn replay(targets: &[(&str, Target)]) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     for (name, target) in targets {
         let dir = corpus.join(name);
-        let unread = |error: std::io::Error| panic!("{}: {error}", dir.display());
-        let entries = std::fs::read_dir(&dir).unwrap_or_else(unread);
+        let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
         let files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         assert!(!files.is_empty(), "{} is empty", dir.display());
         for file in files {
-            let bytes = std::fs::read(&file).unwrap_or_else(unread);
+            let bytes = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
             let caught = std::panic::catch_unwind(|| target(&bytes));
             assert!(caught.is_ok(), "{} breaks a promise", file.display());
         }
