@@ -140,7 +140,7 @@ variables! {
     RUNTIME = "SPACELIFT_WORKER_RUNTIME", Containers, "the daemon's",
         "OCI runtime of run containers, such as `runsc`. Proved at start with a canary container. `runsc` needs `--host-uds=open` in its `runtimeArgs`.";
     PLATFORM = "GANTRY_RUN_PLATFORM", Containers, "the engine's",
-        "What runs are made for, `linux/amd64` or `linux/arm64`: their images, the worker, and tools from a mirror. Another one than the engine's needs an emulation (binfmt_misc) that lets the worker shield its memory, which qemu-user does not; it is proved at start with a canary container.";
+        "What runs are made for, `linux/amd64` or `linux/arm64`: their images, the worker, and tools from a mirror. Another one than the engine's needs an emulation (binfmt_misc), such as `qemu-user-static` gives; it is proved at start with a canary container.";
     MEMORY = "GANTRY_RUN_MEMORY_MB", Containers, "2048",
         "Memory limit of a run container in MiB, its memory file systems included.";
     CPUS = "GANTRY_RUN_CPUS", Containers, "2",

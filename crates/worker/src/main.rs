@@ -71,7 +71,11 @@ fn work(paths: Paths) -> ExitCode {
 /// key, and makes orphans come here to be reaped, also when the worker is not pid 1.
 fn harden() -> nix::Result<()> {
     nix::sys::prctl::set_dumpable(false)?;
-    nix::sys::prctl::set_child_subreaper(true)
+    match std::process::id() {
+        // Orphans of a container come to its first process anyway; emulators know no other way.
+        1 => Ok(()),
+        _ => nix::sys::prctl::set_child_subreaper(true),
+    }
 }
 
 /// The only words outside the spool: there is no launcher to tell, or it can't be told.

@@ -8,9 +8,10 @@ use super::{CODE, refuses_to_start};
 
 /// A key of somebody who may sign, and a launcher that asks for signatures.
 struct Signed {
+    // Ended before the world looks for what it left.
+    _launcher: Launcher,
     world: World,
     key: String,
-    _launcher: Launcher,
 }
 
 impl Signed {
@@ -27,9 +28,9 @@ impl Signed {
             .env("GANTRY_REQUIRE_SIGNATURE", requirement)
             .start();
         Self {
+            _launcher: launcher,
             world,
             key,
-            _launcher: launcher,
         }
     }
 

@@ -196,6 +196,7 @@ impl Running {
         }
         if let Some(health) = self.health {
             health.abort();
+            health.await.ok();
         }
         self.app.gateway.closed().await;
         self.app.store.close().await;
