@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use gantry_launcher::commands::{self, Command, perform};
+use gantry_launcher::commands::{self, Command, misconfigured, perform};
 use gantry_launcher::config::{Config, Environment, LogConfig};
 use gantry_launcher::exit::Exit;
 use gantry_launcher::health;
@@ -47,12 +47,7 @@ fn main() -> ExitCode {
 fn run(secrets: Secrets) -> ExitCode {
     let config = match Config::read(&Environment) {
         Ok(config) => config,
-        Err(mistakes) => {
-            for mistake in mistakes {
-                error!("{mistake}");
-            }
-            return Exit::BadConfig.into();
-        }
+        Err(mistakes) => return misconfigured(&mistakes).into(),
     };
     in_runtime(live(config, secrets))
 }

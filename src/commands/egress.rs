@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use time::OffsetDateTime;
 use tracing::error;
 
-use super::print;
+use super::{misconfigured, print};
 use crate::config::{Config, Environment};
 use crate::egress::inventory;
 use crate::exit::Exit;
@@ -37,12 +37,7 @@ pub(super) fn perform(arguments: &EgressArguments) -> Exit {
     }
     let config = match Config::read(&Environment) {
         Ok(config) => config,
-        Err(mistakes) => {
-            for mistake in mistakes {
-                error!("{mistake}");
-            }
-            return Exit::BadConfig;
-        }
+        Err(mistakes) => return misconfigured(&mistakes),
     };
     let now = OffsetDateTime::now_utc();
     let credentials = match PoolCredentials::read(&config.token, &config.pool_key, now) {

@@ -7,7 +7,7 @@ use clap::Args;
 use gantry_service::probe::{Place, Question, ask};
 use tracing::error;
 
-use super::print;
+use super::{misconfigured, print};
 use crate::config::{Environment, Listen, read_health};
 use crate::exit::Exit;
 use crate::report::Chain;
@@ -29,18 +29,9 @@ pub(super) fn perform(arguments: &HealthArguments) -> Exit {
             error!("GANTRY_HEALTH_LISTEN: is not set, so there is no address to ask");
             return Exit::BadConfig;
         }
-        Err(mistakes) => {
-            for mistake in mistakes {
-                error!("{mistake}");
-            }
-            return Exit::BadConfig;
-        }
+        Err(mistakes) => return misconfigured(&mistakes),
     };
-    let question = match arguments.ready {
-        true => Question::Ready,
-        false => Question::Alive,
-    };
-    match ask(&place, question) {
+    match ask(&place, Question::about(arguments.ready)) {
         Ok(answer) => {
             let printed = print(&format!("{}\n", answer.text));
             if answer.is_good() {

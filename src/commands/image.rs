@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::print;
+use super::{misconfigured, print};
 use crate::config::{Environment, ImageCheckConfig};
 use crate::engine::{Docker, EngineError, Platform};
 use crate::exit::Exit;
@@ -87,12 +87,7 @@ pub(super) async fn perform(command: ImageCommand) -> Exit {
     let ImageCommand::Check(arguments) = command;
     let config = match ImageCheckConfig::read(&Environment) {
         Ok(config) => config,
-        Err(mistakes) => {
-            for mistake in mistakes {
-                tracing::error!("{mistake}");
-            }
-            return Exit::BadConfig;
-        }
+        Err(mistakes) => return misconfigured(&mistakes),
     };
     let mut report = Report {
         image: arguments.reference.clone(),

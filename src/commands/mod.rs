@@ -21,6 +21,7 @@ pub use health::HealthArguments;
 pub use image::ImageCommand;
 pub use policy::PolicyCommand;
 
+use crate::config::Mistake;
 use crate::exit::Exit;
 
 /// Everything but running.
@@ -62,6 +63,14 @@ pub async fn perform(command: Command) -> Exit {
         Command::Image(command) => image::perform(command).await,
         Command::Policy(command) => policy::perform(command).await,
     }
+}
+
+/// Tells every mistake of the configuration, a line each.
+pub fn misconfigured(mistakes: &[Mistake]) -> Exit {
+    for mistake in mistakes {
+        tracing::error!("{mistake}");
+    }
+    Exit::BadConfig
 }
 
 /// The one place of the commands that writes results.

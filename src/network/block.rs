@@ -9,11 +9,20 @@ use super::firewall::{self, Rules};
 use super::host;
 use super::plan::bridge_prefix;
 
+/// The kernel's table of [`metadata`].
+const RAW: &str = "raw";
+
+/// The kernel's table of [`apart`], which Docker leaves alone.
+pub(super) const MANGLE: &str = "mangle";
+
 /// What the names of all chains begin with; a launcher's key follows.
 const CHAIN: &str = "GANTRY-";
 
 /// Where clouds serve the host's credentials.
 const LINK_LOCAL: &str = "169.254.0.0/16";
+
+/// The rules for a key and a prefix of bridges.
+type Kind = fn(&str, &str) -> Rules;
 
 /// Keeps containers from link-local addresses, wherever they are served: the rules meet a packet before any
 /// translation of addresses and before it is known whether it is forwarded or for the host itself. `key` makes the
@@ -29,7 +38,7 @@ pub(super) fn metadata(key: &str, prefix: &str) -> Rules {
 pub(super) fn apart(key: &str, prefix: &str) -> Rules {
     let chain = format!("{CHAIN}{key}");
     Rules {
-        table: "mangle",
+        table: MANGLE,
         purpose: "nothing reaches into runs' networks",
         jump: format!("FORWARD -o {prefix}+ -j {chain}"),
         lines: vec![format!(
@@ -42,14 +51,14 @@ pub(super) fn apart(key: &str, prefix: &str) -> Rules {
 /// Takes away the rules of launchers whose bridges are gone: they left this host, or another directory is theirs now.
 /// A launcher makes its bridges before its rules, so those of one that starts meanwhile are never taken for such.
 pub(super) async fn sweep() {
-    for table in ["raw", "mangle"] {
+    let kinds: [(&str, Kind); 2] = [(RAW, metadata), (MANGLE, apart)];
+    for (table, rules) in kinds {
         // Where rules can't be seen there are none of ours.
         let standing = firewall::table(table).await.unwrap_or_default();
         for key in keys(&standing) {
             let prefix = bridge_prefix(key);
             if !host::has_interfaces(&prefix) {
-                metadata(key, &prefix).lift().await;
-                apart(key, &prefix).lift().await;
+                rules(key, &prefix).lift().await;
             }
         }
     }
@@ -73,7 +82,7 @@ fn link_local(key: &str, prefix: &str, servers: &[Ipv4Addr]) -> Rules {
     }
     lines.push(format!("-A {chain} -d {LINK_LOCAL} -j DROP"));
     Rules {
-        table: "raw",
+        table: RAW,
         purpose: "runs are kept from link-local addresses",
         jump: format!("PREROUTING -i {prefix}+ -j {chain}"),
         chain,

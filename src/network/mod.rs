@@ -24,7 +24,7 @@ pub const DOCKER_ALONE: &str = "runs are kept apart by Docker's rules alone, whi
 /// # Errors
 /// [`FirewallError`]: no iptables, or not permitted.
 pub async fn can_set_rules() -> Result<(), FirewallError> {
-    firewall::table("mangle").await.map(drop)
+    firewall::table(block::MANGLE).await.map(drop)
 }
 
 /// Why there is no network for a run.

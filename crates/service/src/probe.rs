@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are looked at.
 const LIMIT: u64 = 16 << 10;
 
+/// Headers that an answer may have; a health address sends a few.
+const HEADERS: usize = 64;
+
 /// Where a daemon answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -32,6 +35,17 @@ pub enum Question {
     Alive,
     /// Whether it does its work just now.
     Ready,
+}
+
+impl Question {
+    /// As the flag `--ready` of the commands says.
+    #[must_use]
+    pub fn about(ready: bool) -> Self {
+        match ready {
+            true => Self::Ready,
+            false => Self::Alive,
+        }
+    }
 }
 
 /// What came back.
@@ -122,13 +136,14 @@ fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let mut words = head.lines().next()?.split(' ');
-    words.next()?.strip_prefix("HTTP/1.")?;
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(head)) = response.parse(bytes) else {
+        return None;
+    };
     Some(Answer {
-        status: words.next()?.parse().ok()?,
-        text: body.trim().to_owned(),
+        status: response.code?,
+        text: String::from_utf8_lossy(&bytes[head..]).trim().to_owned(),
     })
 }
 

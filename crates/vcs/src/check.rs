@@ -55,11 +55,7 @@ pub fn health(ready: bool, source: &dyn Source, out: &mut dyn Write) -> io::Resu
         }
         Err(mistakes) => return told(&mistakes, out),
     };
-    let question = match ready {
-        true => probe::Question::Ready,
-        false => probe::Question::Alive,
-    };
-    match probe::ask(&probe::Place::Tcp(address), question) {
+    match probe::ask(&probe::Place::Tcp(address), probe::Question::about(ready)) {
         Ok(answer) => {
             writeln!(out, "{}", answer.text)?;
             Ok(match answer.is_good() {

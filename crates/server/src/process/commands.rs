@@ -115,11 +115,7 @@ async fn dispatch(command: Command) -> Done {
 }
 
 fn health(args: &HealthArgs) -> Done {
-    let question = match args.ready {
-        true => Question::Ready,
-        false => Question::Alive,
-    };
-    let answer = ask(&Place::Tcp(args.health_listen), question)?;
+    let answer = ask(&Place::Tcp(args.health_listen), Question::about(args.ready))?;
     if !answer.is_good() {
         return Err(format!("the server is not well: {}", answer.text).into());
     }
