@@ -129,6 +129,7 @@ impl Job {
         let admission = Admission {
             payload: run.payload(),
             plan,
+            envelope: Digest::of(self.entry.sealed.envelope.as_bytes()),
             launcher: self.host.session.launcher(),
             now: time::OffsetDateTime::now_utc().unix_timestamp(),
         };

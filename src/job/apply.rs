@@ -11,7 +11,7 @@ use gantry_protocol::control::run::Lease;
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::crypto::{PoolKey, PoolPublic, SealError, jws, seal};
 use gantry_protocol::ids::Digest;
-use gantry_protocol::payload::RunPayload;
+use gantry_protocol::payload::{PackedWorkspace, RunPayload};
 use sha2::Digest as _;
 use tempfile::NamedTempFile;
 use tracing::warn;
@@ -27,6 +27,10 @@ const PLAN_FILE: &str = ".gantry/plan.tfplan";
 
 /// Largest plan file that is hashed, in bytes.
 const MAX_PLAN: u64 = 512 << 20;
+
+/// Longest sealed workspace that is downloaded, in bytes: what may be packed, and room for the headers of all entries.
+/// A server that never ends must not fill the host's disk.
+const MAX_SEALED: u64 = 12 << 30;
 
 /// Largest `errored.tfstate` that is rescued, in bytes.
 const MAX_STATE: u64 = 256 << 20;
@@ -91,12 +95,19 @@ pub(super) fn attested(
     key: &PoolPublic,
 ) -> Result<WorkspaceAttestation, RestoreError> {
     let packed = payload.workspace.as_ref().ok_or(RestoreError::None)?;
+    // The server's own word on the digests counts for nothing.
+    let PackedWorkspace {
+        attempt,
+        sealed: _,
+        plan: _,
+        attestation,
+    } = packed;
     let attestation: WorkspaceAttestation =
-        jws::verify_pool(&packed.attestation, key).map_err(RestoreError::Attestation)?;
+        jws::verify_pool(attestation, key).map_err(RestoreError::Attestation)?;
     let same = attestation.v == 1
         && attestation.run == payload.run
         && attestation.stack == payload.stack
-        && attestation.attempt == packed.attempt
+        && attestation.attempt == *attempt
         && attestation.attempt < payload.attempt;
     if same {
         return Ok(attestation);
@@ -180,6 +191,9 @@ async fn download(session: &Session, lease: Lease, file: File) -> Result<Digest,
     let mut output = Hashing::new(BufWriter::new(file));
     while let Some(chunk) = response.chunk().await.map_err(RestoreError::Broken)? {
         output.write_all(&chunk)?;
+        if output.bytes > MAX_SEALED {
+            return Err(RestoreError::Swapped);
+        }
     }
     let (mut inner, digest, _) = output.finish();
     inner.flush()?;

@@ -279,8 +279,10 @@ impl<'a> Attendance<'a> {
         }
         let (session, lease) = (self.job.host.session.clone(), self.job.entry.lease);
         let (handle, done) = (self.link.handle.clone(), self.carried.0.clone());
+        let guard = self.job.state_guard(self.run);
         tokio::spawn(async move {
-            let carried = carry(&session, lease, &handle, id, &op, body).await;
+            let asked = (id, &op, body);
+            let carried = carry(&session, lease, &handle, guard.as_ref(), asked).await;
             // Nobody receives when the container has ended: then nobody waits for the answer either.
             let _ = done.send((id, carried));
         });

@@ -6,6 +6,8 @@ use gantry_protocol::control::run::{FailReason, Lease, Outcome, RunResult};
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::crypto::jws;
 use gantry_protocol::ids::Digest;
+use gantry_protocol::payload::Stage;
+use gantry_protocol::signature::RunDocument;
 use gantry_protocol::socket::PlanSummary;
 use tracing::warn;
 
@@ -124,10 +126,26 @@ impl Job {
             image: seen.started.image.clone(),
             worker: seen.started.worker,
             tool: seen.started.tool,
+            document: self.planned_from(run),
         };
         let signed = jws::sign_pool(&attestation, &self.host.pool_key).map_err(ParkError::Sign)?;
         self.upload(lease, &signed, &sealed).await?;
         Ok(signed)
+    }
+
+    /// What the plan was made from, where anybody may sign for its apply: older servers and launchers refuse an
+    /// attestation with more in it than they know. Of a replan nothing where the plan before it was made from something else, because
+    /// its workspace is what that one left.
+    fn planned_from(&self, run: &OpenedRun) -> Option<Digest> {
+        if !self.host.signatures.has_keys() {
+            return None;
+        }
+        let document = RunDocument::of(run.payload()).planned();
+        let before = match run.payload().stage {
+            Stage::Start | Stage::Apply => Some(document),
+            Stage::Replan => self.attestation(run).ok().flatten()?.document,
+        };
+        before.filter(|before| *before == document)
     }
 
     async fn upload(

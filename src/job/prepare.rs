@@ -142,7 +142,10 @@ impl Job {
     }
 
     /// Of an apply or a replan: what the launcher that planned signed for.
-    fn attestation(&self, run: &OpenedRun) -> Result<Option<WorkspaceAttestation>, Halt> {
+    pub(super) fn attestation(
+        &self,
+        run: &OpenedRun,
+    ) -> Result<Option<WorkspaceAttestation>, Halt> {
         match run.payload().stage {
             Stage::Start => Ok(None),
             Stage::Apply | Stage::Replan => {

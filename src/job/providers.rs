@@ -1,10 +1,11 @@
-//! The cache of providers before and after a run.
+//! The providers of a run: the cache before and after it, and what looks at the states that name some.
 //!
 //! Takes a run's directories, gives them kept providers and keeps new ones. Never: a run that fails because of
 //! the cache, or whose processes still run while packages are taken.
 
 use super::Job;
 use super::gates::OpenedRun;
+use super::states::StateGuard;
 use crate::tool::Checkout;
 
 impl Job {
@@ -37,14 +38,29 @@ impl Job {
         }
     }
 
+    /// What looks at the states of a signed run, or of one that is not admitted any more; nothing where nobody had to sign.
+    pub(super) fn state_guard(&self, run: &OpenedRun) -> Option<StateGuard> {
+        let unsigned = |rights: &crate::signature::Rights| rights.signer().is_none();
+        if self.rights.as_ref().is_some_and(unsigned) {
+            return None;
+        }
+        Some(StateGuard {
+            checkout: self.checkout(run),
+            narrator: self.shipper.narrator(),
+        })
+    }
+
     fn providers(&self, run: &OpenedRun) -> Option<(crate::tool::ProviderCache, Checkout)> {
         let cache = self.host.providers.clone()?;
+        Some((cache, self.checkout(run)))
+    }
+
+    fn checkout(&self, run: &OpenedRun) -> Checkout {
         let lease = self.entry.lease;
-        let checkout = Checkout {
+        Checkout {
             workspace: self.host.data.run(lease.run, lease.attempt).workspace(),
             project_root: run.payload().source.project_root.clone(),
             owner: self.host.data.owner(),
-        };
-        Some((cache, checkout))
+        }
     }
 }

@@ -1,11 +1,22 @@
 //! One managed-state request on its way to the server and back.
+//!
+//! Takes what the tool asks, gives what the server answers. Never: a state that names a program which nobody signed for,
+//! given to the tool of a run that is signed.
+
+use std::collections::BTreeSet;
 
 use gantry_protocol::control::run::Lease;
 use gantry_protocol::socket::StateOp;
+use tracing::warn;
 
 use crate::link::Handle;
 use crate::report::Chain;
 use crate::session::{CallError, Session};
+use crate::ship::Narrator;
+use crate::tool::{Checkout, StateError, providers_of_state};
+
+/// The provider that is part of the tools.
+const BUILT_IN: &str = "terraform.io/builtin/terraform";
 
 /// A managed-state answer on its way back to the worker.
 pub(super) enum Carried {
@@ -13,18 +24,61 @@ pub(super) enum Carried {
     Refused(CallError),
 }
 
+/// Looks at the states that a server gives to a signed run: the tools download and start every provider that a state
+/// names, so without it a server that keeps the state could choose programs.
+pub(super) struct StateGuard {
+    pub(super) checkout: Checkout,
+    pub(super) narrator: Narrator,
+}
+
+/// Why a state is kept from the tool.
+#[derive(Debug, thiserror::Error)]
+enum BadState {
+    #[error(transparent)]
+    Unreadable(#[from] StateError),
+    #[error(
+        "the state that the server keeps names the provider `{0}`, which the code's .terraform.lock.hcl does not: commit that file with it, because nobody signed for what the server chooses"
+    )]
+    Provider(String),
+}
+
+impl StateGuard {
+    fn check(&self, state: &[u8]) -> Result<(), BadState> {
+        let named = providers_of_state(state)?;
+        let locked: BTreeSet<String> = self.checkout.locked().into_iter().collect();
+        let strange = named
+            .into_iter()
+            .find(|source| source != BUILT_IN && !locked.contains(source));
+        strange.map_or(Ok(()), |source| Err(BadState::Provider(source)))
+    }
+
+    /// Whether the tool may have it; else it stands in the run's log why not.
+    fn lets_through(&self, state: &[u8]) -> Result<(), String> {
+        self.check(state).map_err(|error| {
+            let why = Chain(&error).to_string();
+            warn!(error = %why, "a state of the server is kept from a signed run");
+            self.narrator.say(format!("Refused: {why}"));
+            why
+        })
+    }
+}
+
 /// Asks the server until it has decided, and gives its answer to the worker.
 pub(super) async fn carry(
     session: &Session,
     lease: Lease,
     handle: &Handle,
-    id: u64,
-    op: &StateOp,
-    body: Vec<u8>,
+    guard: Option<&StateGuard>,
+    (id, op, body): (u64, &StateOp, Vec<u8>),
 ) -> Carried {
     match session.state(lease, op, body.into()).await {
         Ok(answer) => {
-            handle.answer_state(id, answer.status, answer.body.to_vec());
+            let reads = matches!(op, StateOp::Read) && (200..300).contains(&answer.status);
+            let looked = guard.filter(|_| reads);
+            match looked.map_or(Ok(()), |guard| guard.lets_through(&answer.body)) {
+                Ok(()) => handle.answer_state(id, answer.status, answer.body.to_vec()),
+                Err(why) => handle.answer_state(id, 403, why.into_bytes()),
+            }
             Carried::Answered
         }
         Err(error) => {

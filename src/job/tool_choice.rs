@@ -51,14 +51,27 @@ impl Job {
     }
 }
 
+/// Why a run can't have its tool.
+#[derive(Debug, thiserror::Error)]
+enum BadTool {
+    #[error(transparent)]
+    NotExact(#[from] NotExact),
+    /// The payload of an apply names no version, and its plan was made with one that the host brought.
+    #[error("the plan was made with a tool that its host brought, and its apply names no version")]
+    Unversioned,
+}
+
 /// An apply stays with what its plan had (`planned`); a plan takes the host's as soon as it can have one.
 fn source(
     tool: &Tool,
     planned: Option<Option<Digest>>,
     can_download: bool,
-) -> Result<Source, NotExact> {
+) -> Result<Source, BadTool> {
     let Some(version) = &tool.version else {
-        return Ok(Source::Image);
+        return match planned {
+            Some(Some(_)) => Err(BadTool::Unversioned),
+            Some(None) | None => Ok(Source::Image),
+        };
     };
     let name = ToolName::parse(tool.kind, version)?;
     Ok(match planned {
@@ -115,6 +128,8 @@ mod tests {
             let found = source(&asks(version), planned, can).unwrap();
             assert_eq!(found, expected, "{version:?} {planned:?} {can}");
         }
+        // Else the image's own would apply what another one planned.
+        assert!(source(&asks(None), Some(Some(digest)), true).is_err());
         for range in ["~> 1.9", ">= 1.5", "1.9"] {
             assert!(source(&asks(Some(range)), None, true).is_err(), "{range}");
             assert!(tool_from(&asks(Some(range)), false).is_err(), "{range}");

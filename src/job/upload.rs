@@ -18,7 +18,7 @@ use super::Host;
 use crate::backoff::Backoff;
 use crate::report::Chain;
 use crate::session::CallError;
-use crate::workspace::{Owner, RunDirs, UnpackReport, UploadError, unpack_upload};
+use crate::workspace::{Bounds, Owner, RunDirs, UnpackReport, UploadError, unpack_upload};
 
 /// Why uploaded files are not there. Nothing of the run was executed.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ async fn download(
     let (mut output, mut hasher, mut bytes) = (BufWriter::new(file), sha2::Sha256::new(), 0_u64);
     while let Some(chunk) = response.chunk().await.map_err(LayError::Broken)? {
         bytes += chunk.len() as u64;
-        if bytes > archive.bytes {
+        if bytes > archive.bytes.min(Bounds::default().bytes) {
             return Err(LayError::Swapped);
         }
         hasher.update(&chunk);

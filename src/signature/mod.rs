@@ -9,10 +9,10 @@
 
 mod ledger;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use gantry_protocol::LauncherId;
 use gantry_protocol::control::run::Lease;
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::payload::RunPayload;
@@ -20,10 +20,14 @@ use gantry_protocol::signature::{
     Audience, Checked, Expected, Requirement, SignatureRefusal, SignedPhase, TrustError,
     TrustedKeys, examine, required,
 };
+use gantry_protocol::{Digest, LauncherId};
 use tracing::info;
 
 use ledger::{Ledger, Shown};
 pub use ledger::{LedgerError, UseError};
+
+/// Longest file of keys, in bytes: a hundred of the longest fit.
+const LONGEST_SET: u64 = 1 << 20;
 
 /// What the host's owner asks of runs.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +59,12 @@ pub enum SignatureSetupError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The file of keys is longer than any set of keys.
+    #[error("GANTRY_RUN_TRUST_JWKS: `{}` has more than {LONGEST_SET} bytes", path.display())]
+    Long {
+        /// The file.
+        path: PathBuf,
     },
     /// The file of keys is not acceptable.
     #[error("GANTRY_RUN_TRUST_JWKS: `{}` can't be used", path.display())]
@@ -93,6 +103,8 @@ pub struct Admission<'a> {
     pub payload: &'a RunPayload,
     /// Of an apply: the verified attestation of its plan.
     pub plan: Option<&'a WorkspaceAttestation>,
+    /// Digest of the envelope that brought it.
+    pub envelope: Digest,
     /// This launcher.
     pub launcher: LauncherId,
     /// Unix seconds.
@@ -151,6 +163,11 @@ impl Signatures {
         })
     }
 
+    /// Whether anybody is trusted to sign.
+    pub fn has_keys(&self) -> bool {
+        self.trust.is_some()
+    }
+
     /// Checks a lease's signature and binds it to the run, durably. With keys and no requirement a signature that
     /// is there must still be good. The same lease again, after a restart, gets the same answer.
     ///
@@ -176,6 +193,9 @@ impl Signatures {
             required(self.requirement, phase, &payload.metadata)?;
             return Ok(unsigned);
         };
+        if self.requirement != Requirement::All {
+            expected.planned_alike()?;
+        }
         let shown = self.bound(&checked, admission)?;
         info!(key = %checked.kid, %phase, "the run's signature is good");
         Ok(Rights {
@@ -215,11 +235,12 @@ impl Signatures {
             attempt: payload.attempt,
         };
         let claims = &checked.claims;
-        let then = self.ledger.shown_at(&claims.jti, lease);
+        let then = self.ledger.shown_at(&claims.jti, lease, admission.envelope);
         checked.in_time(then.unwrap_or(admission.now))?;
         let shown = Shown {
             nonce: claims.jti.clone(),
             lease,
+            envelope: admission.envelope,
             phase: claims.phase,
             ends: claims.exp,
         };
@@ -230,10 +251,18 @@ impl Signatures {
 
 /// The keys of a file, each told: the owner sees who may sign.
 fn trusted(path: &Path) -> Result<TrustedKeys, SignatureSetupError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SignatureSetupError::Read {
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(LONGEST_SET + 1).read_to_string(&mut text));
+    let read = read.map_err(|source| SignatureSetupError::Read {
         path: path.to_owned(),
         source,
     })?;
+    if read as u64 > LONGEST_SET {
+        return Err(SignatureSetupError::Long {
+            path: path.to_owned(),
+        });
+    }
     let keys = TrustedKeys::parse(&text).map_err(|source| SignatureSetupError::Trust {
         path: path.to_owned(),
         source,

@@ -38,10 +38,10 @@ impl Host {
         load(&settings, self.dir.path()).unwrap()
     }
 
-    fn sign(&self, payload: &RunPayload, nonce: &str) -> String {
+    fn claims(&self, payload: &RunPayload, nonce: &str) -> Claims {
         let document = RunDocument::of(payload);
         let phase = SignedPhase::of(payload.run_type, payload.stage, payload.autodeploy);
-        let claims = Claims {
+        Claims {
             v: CLAIMS,
             iat: NOW,
             exp: NOW + HOUR,
@@ -52,16 +52,20 @@ impl Host {
                 SignedPhase::Apply => document.apply_fields(&plan()),
                 _ => document.fields(),
             },
-        };
+        }
+    }
+
+    fn entry(&self, claims: &Claims) -> String {
         let public = self.key.public();
         let kid = public.thumbprint();
-        let draft = Draft::new(&claims, &public, &kid);
+        let draft = Draft::new(claims, &public, &kid);
         let signature = self.key.sign(draft.input());
         draft.finish(&signature).unwrap()
     }
 
     fn signed(&self, payload: RunPayload, nonce: &str) -> RunPayload {
-        let metadata = vec!["a ticket".to_owned(), self.sign(&payload, nonce)];
+        let entry = self.entry(&self.claims(&payload, nonce));
+        let metadata = vec!["a ticket".to_owned(), entry];
         RunPayload {
             metadata,
             ..payload
@@ -142,16 +146,25 @@ fn plan() -> WorkspaceAttestation {
         image: "registry.example.org/runner@sha256:0".into(),
         worker: Digest::of(b"worker"),
         tool: None,
+        document: Some(RunDocument::of(&apply(1)).planned()),
+    }
+}
+
+fn admission(payload: &RunPayload, now: i64) -> Admission<'_> {
+    Admission {
+        payload,
+        plan: None,
+        envelope: Digest::of(&payload.attempt.0.to_be_bytes()),
+        launcher: "01K6YJ3V8D000000000000A0NC".parse().unwrap(),
+        now,
     }
 }
 
 fn admit_at(signatures: &Signatures, payload: &RunPayload, now: i64) -> Result<Rights, NotSigned> {
     let plan = plan();
     signatures.admit(&Admission {
-        payload,
         plan: (payload.stage == Stage::Apply).then_some(&plan),
-        launcher: "01K6YJ3V8D000000000000A0NC".parse().unwrap(),
-        now,
+        ..admission(payload, now)
     })
 }
 
@@ -267,6 +280,40 @@ fn a_lease_that_was_late_is_refused_at_its_first_begin_only() {
 }
 
 #[test]
+fn where_plans_are_not_signed_an_apply_is_of_a_plan_that_was_made_alike() {
+    use Requirement::{All, ApplyOnly, Off};
+    let host = Host::new();
+    let mut other = apply(2);
+    other.hooks.before_plan = vec!["true".into()];
+    // What the attestation says, and whether an apply of it begins.
+    let silent = WorkspaceAttestation {
+        document: None,
+        ..plan()
+    };
+    let cases = [
+        (apply(2), plan(), true),
+        (other, plan(), false),
+        (apply(2), silent, false),
+    ];
+    for (at, (payload, plan, alike)) in cases.into_iter().enumerate() {
+        let document = RunDocument::of(&payload);
+        for (requirement, begins) in [(Off, alike), (ApplyOnly, alike), (All, true)] {
+            let mut claims = host.claims(&payload, &format!("{at}{requirement:?}"));
+            claims.fields = document.apply_fields(&plan);
+            let run = RunPayload {
+                metadata: vec![host.entry(&claims)],
+                ..payload.clone()
+            };
+            let found = host.signatures(requirement).admit(&Admission {
+                plan: Some(&plan),
+                ..admission(&run, NOW)
+            });
+            assert_eq!(found.is_ok(), begins, "{at} {requirement:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn without_keys_metadata_is_only_metadata() {
     let dir = tempfile::tempdir().unwrap();
     let signatures = load(&SignatureSettings::default(), dir.path()).unwrap();
@@ -296,6 +343,9 @@ fn a_launcher_that_can_t_check_does_not_start() {
     };
     assert!(failed(None).contains("needs GANTRY_RUN_TRUST_JWKS"));
     assert!(failed(Some(path.clone())).contains("can't be read"));
+    std::fs::write(&path, vec![b' '; (1 << 20) + 1]).unwrap();
+    let long = failed(Some(path.clone()));
+    assert!(long.contains("has more than 1048576 bytes"), "{long}");
     std::fs::write(&path, r#"{"keys":[]}"#).unwrap();
     let empty = failed(Some(path.clone()));
     assert!(empty.starts_with("GANTRY_RUN_TRUST_JWKS: `/"), "{empty}");

@@ -9,6 +9,7 @@ mod cache;
 mod keys;
 mod mirror;
 mod name;
+mod state;
 mod store;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ pub use cache::{Checkout, ProviderCache};
 pub use keys::{KeyFault, KeyFileError, Keys, SignatureError};
 pub use mirror::{FetchError, Mirror};
 pub use name::{NotExact, ToolName, program};
+pub use state::{StateError, providers_of_state};
 
 use crate::machine::Machine;
 use crate::report::Chain;

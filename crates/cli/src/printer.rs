@@ -161,11 +161,26 @@ impl Printer {
     }
 }
 
-/// The text without control characters: a name can't move the cursor or forge a line.
+/// The text without characters that show something else than is there: a name can't move the cursor, forge a line, or
+/// have its letters stand in another order than whoever signs for it reads.
 fn visible(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() || is_unseen(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
+}
+
+/// Signs of Unicode that change order or lines, or take no room: marks of direction, separators, joiners, tags, variants.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
@@ -203,6 +218,23 @@ fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_stands_there_unseen_or_in_another_order() {
+        for hidden in [
+            '\u{202e}',
+            '\u{2066}',
+            '\u{200b}',
+            '\u{2028}',
+            '\u{feff}',
+            '\u{e0041}',
+            '\r',
+        ] {
+            let shown = visible(&format!("rm{hidden} x"));
+            assert_eq!(shown, "rm\u{fffd} x", "{hidden:?}");
+        }
+        assert_eq!(visible("Réseau 例え → •"), "Réseau 例え → •");
+    }
 
     #[test]
     fn columns_line_up_and_nothing_moves_the_cursor() {

@@ -21,16 +21,27 @@ pub(super) struct Pinned {
     pub(super) contents: Vec<Digest>,
 }
 
-/// Reads a lock file; one that is not as the tools write it gives nothing.
+/// Providers with contents to go by; a file that is not as the tools write it gives nothing.
 pub(super) fn read(text: &str) -> Vec<Pinned> {
+    // One of no use is no reason to distrust the others.
+    let pinned = blocks(text).into_iter().filter_map(|(_, pinned)| pinned);
+    pinned.take(MAX_PROVIDERS).collect()
+}
+
+/// Sources of all providers that the file names, whatever it pins of them.
+pub(super) fn sources(text: &str) -> Vec<String> {
+    let blocks = blocks(text).into_iter();
+    blocks.map(|(source, _)| source.to_owned()).collect()
+}
+
+/// All providers, with what is pinned where that is of use.
+fn blocks(text: &str) -> Vec<(&str, Option<Pinned>)> {
     let mut words = Words { rest: text };
     let mut found = Vec::new();
-    while found.len() < MAX_PROVIDERS {
+    loop {
         match words.next() {
             Some(Word::Name("provider")) => match block(&mut words) {
-                Some(Some(pinned)) => found.push(pinned),
-                // Of no use here, and no reason to distrust the others.
-                Some(None) => {}
+                Some(block) => found.push(block),
                 None => return Vec::new(),
             },
             Some(_) => return Vec::new(),
@@ -38,11 +49,10 @@ pub(super) fn read(text: &str) -> Vec<Pinned> {
             None => return Vec::new(),
         }
     }
-    found
 }
 
-/// `"source" { … }`. The outer `None` is a file that can't be read, the inner one a provider of no use.
-fn block(words: &mut Words<'_>) -> Option<Option<Pinned>> {
+/// `"source" { … }`; nothing where the file can't be read.
+fn block<'a>(words: &mut Words<'a>) -> Option<(&'a str, Option<Pinned>)> {
     let Word::Text(source) = words.next()? else {
         return None;
     };
@@ -63,7 +73,7 @@ fn block(words: &mut Words<'_>) -> Option<Option<Pinned>> {
             _ => return None,
         }
     }
-    Some(pinned(source, version?, &contents))
+    Some((source, pinned(source, version?, &contents)))
 }
 
 fn list<'a>(words: &mut Words<'a>) -> Option<Vec<&'a str>> {
@@ -187,6 +197,14 @@ provider "registry.terraform.io/hashicorp/null" {
         );
         assert_eq!(found[0].version, "0.14.2");
         assert_eq!(found[0].contents, [Digest::of(b"")]);
+        let sources = sources(WRITTEN);
+        assert_eq!(
+            sources,
+            [
+                "registry.terraform.io/hashicorp/time",
+                "registry.terraform.io/hashicorp/null"
+            ]
+        );
     }
 
     #[test]

@@ -62,9 +62,18 @@ impl Checkout {
 
     /// What the lock file pins; nothing when there is none that can be read.
     fn pinned(&self) -> Vec<Pinned> {
+        lock_file::read(&self.lock_file())
+    }
+
+    /// Sources of the providers that the lock file names; none when it can't be read.
+    pub fn locked(&self) -> Vec<String> {
+        lock_file::sources(&self.lock_file())
+    }
+
+    fn lock_file(&self) -> String {
         let read = read_plain(&self.workspace, &self.steps(&[LOCK_FILE]), MAX_LOCK_FILE);
         let text = read.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        text.map(|text| lock_file::read(&text)).unwrap_or_default()
+        text.unwrap_or_default()
     }
 
     /// Where the tools keep this provider's package.

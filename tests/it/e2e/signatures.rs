@@ -96,6 +96,33 @@ fn a_confirm_needs_a_signature_of_its_own() {
     let seen = run.wait("FAILED");
     assert_eq!(seen.times("APPLYING"), 0);
     assert!(seen.reasons().contains("signature"), "{}", seen.reasons());
+
+    // Nobody signed for the plans; that they were made from what is signed now the launchers attest.
+    let run = stack.deploy();
+    run.wait("UNCONFIRMED");
+    let change = [
+        "stack",
+        "set-env",
+        "--id",
+        "confirm",
+        "TF_VAR_greeting=other",
+    ];
+    signed.world.cli().text(&change);
+    signed.confirm(&run, "confirm", &signed.sign(&[]));
+    let seen = run.wait("FAILED");
+    assert_eq!(seen.times("APPLYING"), 0);
+    let why = "made from other settings than its apply says";
+    assert!(seen.reasons().contains(why), "{}", seen.reasons());
+
+    let run = stack.deploy();
+    run.wait("UNCONFIRMED");
+    let replan = ["stack", "replan", "--id", "confirm", "--run", run.id()];
+    let address = ["--resources", "terraform_data.it"];
+    signed.world.cli().text(&[&replan[..], &address].concat());
+    run.wait_log("PREPARING_REPLAN", "Restoring the workspace of the plan.");
+    run.wait("UNCONFIRMED");
+    signed.confirm(&run, "confirm", &signed.sign(&[]));
+    assert_eq!(run.wait("FINISHED").times("APPLYING"), 1);
 }
 
 #[test]

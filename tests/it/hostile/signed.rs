@@ -3,9 +3,11 @@
 //! The server has every signature that somebody gave, and may put any of them on anything.
 
 use gantry_protocol::Attempt;
+use gantry_protocol::control::envelope::CLOCK_ALLOWANCE;
 use gantry_protocol::payload::RunPayload;
 use gantry_protocol::run::RunType;
-use gantry_test_support::hostile::{Packed, Signer, apply_of, lease_of};
+use gantry_test_support::hostile::{Hostile, Packed, Signer, apply_of, lease_of};
+use gantry_test_support::{SHORT, wait_for};
 
 use super::scene::Expect;
 use super::signing::{Signing, refused};
@@ -186,9 +188,41 @@ impl Signing {
     }
 }
 
+impl Signing {
+    /// A launcher that starts when this time (Unix seconds) is over.
+    fn restarted_after(&mut self, over: i64) {
+        wait_for("the end of an envelope", SHORT, || {
+            match Hostile::now() > over {
+                true => Ok(()),
+                false => Err("it is not over".to_owned()),
+            }
+        });
+        self.scene.launcher.kill();
+        self.scene.launcher.start_again();
+    }
+
+    /// The apply without its confirm, and others than were confirmed.
+    fn unlike(&mut self, run: &RunPayload, packed: &Packed, confirm: &String) {
+        let unsigned = apply(run, packed, 10, None);
+        self.offer(
+            "an apply that nobody confirmed",
+            refused("it carries one for `plan`"),
+            "planned",
+            &unsigned,
+        );
+        for (at, change) in OF_APPLIES.iter().enumerate() {
+            let attempt = 20 + u32::try_from(at).unwrap();
+            let mut changed = apply(run, packed, attempt, Some(confirm));
+            (change.make)(&self.scene, &mut changed);
+            self.offer(change.name, refused(change.part), "planned", &changed);
+        }
+    }
+}
+
 #[test]
 fn what_nobody_signed_for_is_not_started() {
     let mut signing = Signing::start("all");
+    signing.states();
     signing.replays();
     signing.changes();
     signing.phases();
@@ -207,8 +241,8 @@ fn what_nobody_signed_for_is_not_applied() {
         ..run.clone()
     };
     let packed = signing.plan(&again);
-    let confirm = signing.confirm(&again, &packed);
-    let foreign = signing.confirm(&other, &others);
+    let [confirm, foreign] =
+        [(&again, &packed), (&other, &others)].map(|(run, packed)| signing.confirm(run, packed));
     assert_eq!(
         signing.scene.world.marks("planned.").len(),
         2,
@@ -218,13 +252,6 @@ fn what_nobody_signed_for_is_not_applied() {
         lies.workspaces.insert(run.run, packed.sealed.clone());
     });
 
-    let unsigned = apply(&again, &packed, 10, None);
-    signing.offer(
-        "an apply that nobody confirmed",
-        refused("it carries one for `plan`"),
-        "planned",
-        &unsigned,
-    );
     let strange = apply(&again, &packed, 11, Some(&foreign));
     signing.offer(
         "the confirm of another run",
@@ -239,18 +266,16 @@ fn what_nobody_signed_for_is_not_applied() {
         "planned",
         &older,
     );
-    for (at, change) in OF_APPLIES.iter().enumerate() {
-        let attempt = 20 + u32::try_from(at).unwrap();
-        let mut changed = apply(&again, &packed, attempt, Some(&confirm));
-        (change.make)(&signing.scene, &mut changed);
-        signing.offer(change.name, refused(change.part), "planned", &changed);
-    }
+    signing.unlike(&again, &packed, &confirm);
     let good = apply(&again, &packed, 30, Some(&confirm));
     signing.judge("applies that nobody confirmed");
-    signing.offer(
+    // Almost over when it comes, so that the journal may forget it soon.
+    let over = Hostile::now() + 10;
+    let times = (over - HOUR, over - CLOCK_ALLOWANCE);
+    signing.offer_at(
         "none: the apply that was confirmed",
         Expect::Executed,
-        "planned",
+        ("planned", times),
         &good,
     );
     signing.scene.server().wait_result(lease_of(&good));
@@ -269,8 +294,7 @@ fn what_nobody_signed_for_is_not_applied() {
         &back,
     );
     signing.judge("applies, signatures required");
-    signing.scene.launcher.kill();
-    signing.scene.launcher.start_again();
+    signing.restarted_after(over);
     let later = apply(&again, &packed, 32, Some(&confirm));
     signing.offer(
         "the same apply again, after a restart",
@@ -279,6 +303,11 @@ fn what_nobody_signed_for_is_not_applied() {
         &later,
     );
     signing.judge("after a restart");
+    let again = signing.again(&good);
+    assert!(
+        again.contains("came in another envelope then"),
+        "the same lease in a fresh envelope: {again}"
+    );
     assert_eq!(signing.scene.world.marked("planned.apply"), 1);
 }
 
@@ -314,6 +343,26 @@ fn signatures_for_changes_alone_let_plans_happen_and_nothing_else() {
         &mark,
         &task,
     );
+    // Executed before the plan, and not in what was signed: its workspace may hold anything.
+    let mut other = plan.clone();
+    other.hooks.before_plan.clear();
+    let confirm = signing.confirm(&other, &packed);
+    let other = apply(&other, &packed, 3, Some(&confirm));
+    signing.offer(
+        "the confirm of a plan that was made with another hook",
+        refused("made from other settings than its apply says"),
+        "planned",
+        &other,
+    );
     signing.judge("signatures required for changes");
     assert!(signing.scene.world.marks("planned.apply").is_empty());
+    let confirm = signing.confirm(&plan, &packed);
+    let good = apply(&plan, &packed, 4, Some(&confirm));
+    signing.offer(
+        "none: the confirm of the plan as it was made",
+        Expect::Executed,
+        "planned",
+        &good,
+    );
+    signing.judge("signatures for changes");
 }

@@ -139,6 +139,12 @@ pub struct LocalPreviewArgs {
     /// Don't follow the run
     #[arg(long)]
     pub no_tail: bool,
+    /// Taken to say that it has no effect: such runs can't be signed
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub sign_key: Option<PathBuf>,
+    /// As above
+    #[arg(long, hide = true, value_name = "COMMAND", env = "GANTRY_SIGN_COMMAND")]
+    pub sign_command: Option<String>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -13,6 +13,15 @@ use crate::files_to_send::{Rules, listed, packed, repository_root};
 use crate::ops;
 
 pub async fn run(context: &Context, args: LocalPreviewArgs) -> anyhow::Result<Exit> {
+    ensure!(
+        args.sign_key.is_none(),
+        "previews of local files can't be signed: push the commit and sign a preview of it (`gantry stack preview --sign-key`)"
+    );
+    if args.sign_command.is_some() || context.env.sign_key.is_some() {
+        context.printer.note(
+            "not signed: previews of local files can't be, and launchers that require signatures of all runs refuse them",
+        );
+    }
     let rules = rules(&args)?;
     let files = listed(&rules)?;
     ensure!(

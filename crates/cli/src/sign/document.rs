@@ -156,7 +156,14 @@ impl Subject {
                 "not checked here (--pool-certificate does); the launcher that applies checks it"
             }
         };
+        let from = match plan.document == Some(self.document.planned()) {
+            true => "what stands above",
+            false => {
+                "OTHER settings than stand above, or it is not known: launchers that let plans happen unsigned refuse the apply"
+            }
+        };
         vec![
+            format!("  planned from        {from}"),
             format!("  run                 {}", plan.run),
             format!("  plan                {} ({word})", plan.plan),
             format!("  rendered plan       {}", plan.rendered),
@@ -175,6 +182,11 @@ impl Subject {
             Ok(())
         };
         same("stack", document.stack.as_str(), wish.stack())?;
+        // Whatever was asked for, it is about a commit.
+        ensure!(
+            document.archive.is_none(),
+            "the server describes a run of uploaded files in place of the commit's: such runs can't be signed"
+        );
         match *wish {
             Wish::Plan {
                 run_type,
@@ -182,6 +194,7 @@ impl Subject {
                 triggered_by,
                 ..
             } => {
+                self.whole()?;
                 same("type", document.run_type.as_str(), run_type.as_str())?;
                 if let Some(commit) = commit {
                     same("commit", &document.commit, &commit.to_ascii_lowercase())?;
@@ -198,6 +211,7 @@ impl Subject {
                 triggered_by,
                 ..
             } => {
+                self.whole()?;
                 same("type", document.run_type.as_str(), RunType::Task.as_str())?;
                 same(
                     "command",
@@ -216,8 +230,14 @@ impl Subject {
             }
             Wish::Apply { .. } => Ok(()),
             Wish::Replan { targets, .. } => {
-                let (found, asked) = (document.targets.join(", "), targets.join(", "));
-                same("the addresses", &found, &asked)
+                let list = |targets: &[String]| targets.join("`, `");
+                ensure!(
+                    document.targets == targets,
+                    "the server describes a run of the addresses `{}`, and `{}` was asked for",
+                    list(&document.targets),
+                    list(targets)
+                );
+                Ok(())
             }
             Wish::Retry { triggered_by, .. } => same(
                 "trigger",
@@ -225,6 +245,19 @@ impl Subject {
                 triggered_by.unwrap_or(&document.triggered_by),
             ),
         }
+    }
+}
+
+impl Subject {
+    /// Nobody asked for a part of the plan.
+    fn whole(&self) -> anyhow::Result<()> {
+        let targets = &self.document.targets;
+        ensure!(
+            targets.is_empty(),
+            "the server describes a run of the addresses `{}` only, and all of it was asked for",
+            targets.join("`, `")
+        );
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::crypto::{PoolKey, jws};
 use gantry_protocol::payload::{
-    CommitFacts, Hooks, RunPayload, Source, StackFacts, Stage, Tool, ToolKind, Variable,
+    CommitFacts, Hooks, RunPayload, Source, StackFacts, Stage, Tool, ToolKind, UploadedArchive,
+    Variable,
 };
 use gantry_protocol::signature::{
     Audience, Checked, Expected, Requirement, RunDocument, SignedPhase, TrustedKeys, check,
@@ -87,6 +88,7 @@ fn plan() -> WorkspaceAttestation {
         image: "registry.example.org/runner@sha256:0".into(),
         worker: Digest::of(b"worker"),
         tool: None,
+        document: None,
     }
 }
 
@@ -352,6 +354,40 @@ async fn a_document_of_something_else_is_not_signed() {
     );
 }
 
+#[tokio::test]
+async fn what_stands_in_place_of_the_commit_or_of_its_whole_plan_is_not_signed() {
+    let fake = Fake::start().await;
+    let (path, _) = key(&fake, "eddsa").await;
+    let mut uploaded = payload(RunType::Proposed);
+    uploaded.source.archive = Some(UploadedArchive {
+        digest: Digest::of(b"files"),
+        bytes: 5,
+    });
+    let mut partial = payload(RunType::Proposed);
+    partial.targets = vec!["a.b".into()];
+    for (payload, expected) in [
+        (uploaded, "uploaded files in place of the commit's"),
+        (partial, "of the addresses `a.b` only"),
+    ] {
+        serves(&fake, &payload);
+        let base = ["sign", "--stack", "net", "--key", &path, "--yes"];
+        let preview = ["--preview", "--commit", COMMIT];
+        refused(
+            &fake.gantry(&[&base[..], &preview].concat()).await,
+            expected,
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_preview_of_local_files_says_that_it_can_not_be_signed() {
+    let fake = Fake::start().await;
+    let (path, _) = key(&fake, "eddsa").await;
+    let preview = ["stack", "local-preview", "--id", "net", "--sign-key", &path];
+    refused(&fake.gantry(&preview).await, "can't be signed");
+    assert!(fake.asked("uploadLocalWorkspace").is_empty());
+}
+
 fn refused(done: &Done, expected: &str) {
     assert_eq!((done.code, done.out.as_str()), (1, ""), "{done:?}");
     assert!(done.err.contains(expected), "{expected}: {done:?}");
@@ -470,16 +506,50 @@ async fn a_confirm_is_signed_over_the_attested_plan() {
     assert_eq!(fake.asked("runConfirm").len(), 2);
 }
 
-/// A key that only `openssl` reads: as with a key service, ECDSA comes in DER form and in padded base64.
+/// The public half of a key that was made here, as `openssl` writes it.
+fn public_half(path: &str) -> String {
+    let public = format!("{path}.pub");
+    let made = std::process::Command::new("openssl")
+        .args(["pkey", "-in", path, "-pubout", "-out", &public])
+        .status();
+    assert!(made.unwrap().success(), "openssl reads {path}");
+    public
+}
+
+/// Keys that only `openssl` uses, one of each kind. (It signs by Ed25519 from a file only.)
+#[tokio::test]
+async fn a_command_may_hold_a_key_of_each_kind() {
+    let fake = Fake::start().await;
+    let preview = payload(RunType::Proposed);
+    serves(&fake, &preview);
+    for (algorithm, command) in [
+        (
+            "eddsa",
+            "cat > KEY.in && openssl pkeyutl -sign -rawin -inkey KEY -in KEY.in",
+        ),
+        ("es256", "openssl dgst -sha256 -sign KEY"),
+        (
+            "ps256",
+            "openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest -sign KEY",
+        ),
+    ] {
+        let (path, trust) = key(&fake, algorithm).await;
+        let command = format!("{} | base64", command.replace("KEY", &path));
+        let public = public_half(&path);
+        let args = ["sign", "--stack", "net", "--preview", "--yes"];
+        let holder = ["--sign-command", &command, "--sign-public-key", &public];
+        let done = fake.gantry(&[&args[..], &holder[..]].concat()).await;
+        assert_eq!(done.code, 0, "{algorithm}: {done:?}");
+        launcher(&trust, &preview, &done.out);
+    }
+}
+
+/// As with a key service, ECDSA comes in DER form and in padded base64.
 #[tokio::test]
 async fn a_command_may_hold_the_key() {
     let fake = Fake::start().await;
     let (path, trust) = key(&fake, "es256").await;
-    let public = format!("{path}.pub");
-    let made = std::process::Command::new("openssl")
-        .args(["pkey", "-in", &path, "-pubout", "-out", &public])
-        .status();
-    assert!(made.unwrap().success());
+    let public = public_half(&path);
     let preview = payload(RunType::Proposed);
     serves(&fake, &preview);
     let sign = |command: &str| -> Vec<String> {

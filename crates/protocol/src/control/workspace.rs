@@ -36,6 +36,9 @@ pub struct WorkspaceAttestation {
     /// Digest of the tool's executable, where the host brought it; `None` when it was the image's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Digest>,
+    /// What the plan was made from ([`crate::signature::RunDocument::planned`]); `None` by launchers that did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Digest>,
 }
 
 impl Signed for WorkspaceAttestation {

@@ -46,6 +46,8 @@ pub struct Expected {
     phase: SignedPhase,
     fields: Fields,
     audience: Audience,
+    /// Of an apply whose plan was made from something else.
+    planned_otherwise: Option<RunId>,
 }
 
 /// A signature that was believed.
@@ -116,6 +118,11 @@ pub enum SignatureRefusal {
     /// An apply whose plan nobody attested, or the plan of another run.
     #[error("the apply of run {0} has no attested plan that a signature could be for")]
     NoPlan(RunId),
+    /// An apply whose unsigned plan was made from something else than the apply says.
+    #[error(
+        "the plan of run {0} was made from other settings than its apply says (code, tool, variables, files or hooks), or by a launcher that does not say from which: plan again"
+    )]
+    PlannedOtherwise(RunId),
 }
 
 impl Requirement {
@@ -189,16 +196,31 @@ impl Expected {
                 document.fields()
             }
         };
+        let alike = plan.is_none_or(|plan| plan.document == Some(document.planned()));
+        let otherwise = phase == SignedPhase::Apply && !alike;
         Ok(Self {
             phase,
             fields,
             audience,
+            planned_otherwise: otherwise.then_some(payload.run),
         })
     }
 
     /// The phase that is needed.
     pub fn phase(&self) -> SignedPhase {
         self.phase
+    }
+
+    /// Whether an apply's plan was made from what the apply says. Where plans are not signed this alone ties what was
+    /// executed then to what is signed now.
+    ///
+    /// # Errors
+    /// [`SignatureRefusal::PlannedOtherwise`].
+    pub fn planned_alike(&self) -> Result<(), SignatureRefusal> {
+        match self.planned_otherwise {
+            None => Ok(()),
+            Some(run) => Err(SignatureRefusal::PlannedOtherwise(run)),
+        }
     }
 }
 

@@ -16,7 +16,9 @@ use sha2::{Digest as _, Sha256};
 use super::canonical;
 use crate::control::workspace::WorkspaceAttestation;
 use crate::ids::{Digest, PoolId, RunId, StackId};
-use crate::payload::{Hooks, MountedFile, RunPayload, Source, Tool, ToolKind, Variable};
+use crate::payload::{
+    Hooks, MountedFile, RunPayload, Source, Tool, ToolKind, UploadedArchive, Variable,
+};
 use crate::run::RunType;
 use crate::secret::Secret;
 
@@ -174,7 +176,7 @@ impl RunDocument {
             branch: branch.clone(),
             commit: commit.clone(),
             project_root: project_root.clone(),
-            archive: archive.as_ref().map(|archive| archive.digest),
+            archive: archive.map(|UploadedArchive { digest, bytes: _ }| digest),
             targets: targets.clone(),
             image: image.clone(),
             tool: *kind,
@@ -239,12 +241,36 @@ impl RunDocument {
         fields
     }
 
+    /// Digest of all that is executed up to a plan. What only says how far it goes is no part of it: whether it may go on
+    /// by itself (a server that parks a plan has a person decide), and which addresses it is limited to.
+    pub fn planned(&self) -> Digest {
+        let mut fields = self.fields();
+        fields.remove("autodeploy");
+        fields.remove("targets");
+        Digest::of(&canonical::bytes_of(&fields))
+    }
+
     /// What a signature for an apply states: the run, and of the plan what the packing launcher attested.
     pub fn apply_fields(&self, plan: &WorkspaceAttestation) -> Fields {
+        // Attested, and pinned by the digest of the workspace: its attempt, worker and tool. The document is compared
+        // with this one by whoever needs it.
+        let WorkspaceAttestation {
+            v: _,
+            run,
+            stack: _,
+            attempt: _,
+            sealed,
+            plan,
+            rendered,
+            image,
+            worker: _,
+            tool: _,
+            document: _,
+        } = plan;
         let mut fields = self.fields();
         let planned = json!({
-            "run": plan.run, "plan": plan.plan, "rendered": plan.rendered,
-            "workspace": plan.sealed, "planned_image": plan.image,
+            "run": run, "plan": plan, "rendered": rendered,
+            "workspace": sealed, "planned_image": image,
         });
         fields.append(&mut stated(planned));
         fields

@@ -94,7 +94,12 @@ impl SigningKey {
     /// The key as PKCS#8 PEM, for a file that only its owner reads.
     pub fn to_pem(&self) -> Secret {
         let pem = match self {
-            Self::Ed(key) => key.to_pkcs8_pem(LineEnding::LF),
+            // Without the public half, which is optional: OpenSSL 3 does not read a key that has it beside.
+            Self::Ed(key) => ed25519_dalek::pkcs8::KeypairBytes {
+                secret_key: key.to_bytes(),
+                public_key: None,
+            }
+            .to_pkcs8_pem(LineEnding::LF),
             Self::Ec(key) => key.to_pkcs8_pem(LineEnding::LF),
             Self::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF),
         };

@@ -19,6 +19,9 @@ use super::canonical;
 /// Smallest RSA modulus, in bits.
 const MIN_RSA: usize = 3072;
 
+/// Largest RSA modulus, in bits: checking costs time that grows with its square.
+const MAX_RSA: usize = 4096;
+
 /// Smallest public exponent of an RSA key: smaller ones have been the way into bad implementations.
 const MIN_EXPONENT: u32 = 65537;
 
@@ -76,6 +79,14 @@ pub enum JwkError {
     /// An RSA key that is too short.
     #[error("its RSA modulus has {0} bits: at least {MIN_RSA} are needed")]
     Short(usize),
+    /// An RSA key that is too long.
+    #[error("its RSA modulus has {0} bits: at most {MAX_RSA} are taken")]
+    Long(usize),
+    /// A PEM that holds no key of a kind that is taken.
+    #[error(
+        "it holds no public key that is taken: Ed25519, P-256, or RSA of {MIN_RSA} to {MAX_RSA} bits"
+    )]
+    NoKey,
     /// A key for which forging is easy.
     #[error("it is a weak key: {0}")]
     Weak(&'static str),
@@ -130,7 +141,7 @@ impl PublicKey {
     /// Reads a PEM SubjectPublicKeyInfo (`BEGIN PUBLIC KEY`), as key services and `openssl pkey -pubout` write it.
     ///
     /// # Errors
-    /// [`JwkError::Damaged`], or what is weak about it.
+    /// [`JwkError::NoKey`], or what is weak about it.
     pub fn from_pem(pem: &str) -> Result<Self, JwkError> {
         if let Ok(key) = ed25519_dalek::VerifyingKey::from_public_key_pem(pem) {
             return strong(key);
@@ -139,7 +150,7 @@ impl PublicKey {
             return Ok(Self::Ec(key));
         }
         let key = rsa::RsaPublicKey::from_public_key_pem(pem);
-        let key = key.map_err(|_| JwkError::Damaged("Ed25519, P-256 or RSA"))?;
+        let key = key.map_err(|_| JwkError::NoKey)?;
         rsa_of(key.n().clone(), key.e().clone())
     }
 
@@ -259,6 +270,9 @@ pub(super) fn rsa_of(n: BigUint, e: BigUint) -> Result<PublicKey, JwkError> {
     let bits = n.bits();
     if bits < MIN_RSA {
         return Err(JwkError::Short(bits));
+    }
+    if bits > MAX_RSA {
+        return Err(JwkError::Long(bits));
     }
     if e < BigUint::from(MIN_EXPONENT) {
         return Err(JwkError::Weak("a public exponent below 65537"));

@@ -138,6 +138,7 @@ fn attestation() -> WorkspaceAttestation {
         image: IMAGE.into(),
         worker: digest("worker"),
         tool: None,
+        document: None,
     }
 }
 

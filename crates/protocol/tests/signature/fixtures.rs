@@ -120,6 +120,7 @@ pub(crate) fn plan() -> WorkspaceAttestation {
         image: format!("registry.example.org/runner@{}", Digest::of(b"image")),
         worker: Digest::of(b"worker"),
         tool: None,
+        document: Some(RunDocument::of(&payload()).planned()),
     }
 }
 

@@ -108,6 +108,16 @@ fn a_bad_set_is_refused_by_the_name_of_the_key() {
 }
 
 #[test]
+fn an_rsa_key_is_not_too_long_either() {
+    let long = with(2, "n", json!(format!("w{}", "A".repeat(1365))));
+    let text = refused(json!([long]));
+    assert!(
+        text.ends_with("modulus has 8192 bits: at most 4096 are taken"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_key_survives_its_pem_and_its_jwk() {
     for key in KEYS.iter() {
         let again = SigningKey::from_pem(&key.to_pem()).unwrap();

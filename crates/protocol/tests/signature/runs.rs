@@ -1,7 +1,9 @@
 //! Runs, good and bad. The numbers W1 to W6 are those of the known holes of the signed-run policies of this field.
 
 use gantry_protocol::control::workspace::WorkspaceAttestation;
-use gantry_protocol::payload::{MountedFile, RunPayload, Source, Stage, Tool, ToolKind};
+use gantry_protocol::payload::{
+    MountedFile, RunPayload, Source, Stage, Tool, ToolKind, UploadedArchive,
+};
 use gantry_protocol::signature::{
     Audience, Expected, Requirement, RunDocument, SignedPhase, check,
 };
@@ -12,6 +14,17 @@ use crate::fixtures::{
     HOUR, KEYS, LAUNCHER, NONCE, NOW, apply_payload, claims, payload, plan, refusal, sign, signed,
     trust, variable, verdict, verdict_at,
 };
+
+/// A run with all that is stated only where there is some.
+fn stating_all() -> RunPayload {
+    let mut all = payload();
+    all.targets.push("a.b".into());
+    all.source.archive = Some(UploadedArchive {
+        digest: Digest::of(b"files"),
+        bytes: 1,
+    });
+    all
+}
 
 fn task() -> RunPayload {
     RunPayload {
@@ -236,6 +249,33 @@ fn an_apply_is_of_the_plan_that_was_signed() {
 }
 
 #[test]
+fn a_plan_was_made_from_what_its_apply_says() {
+    let alike = |apply: &RunPayload, plan: &WorkspaceAttestation| {
+        let audience = Audience::of(LAUNCHER, apply.pool);
+        let expected = Expected::new(apply, Some(plan), audience).unwrap();
+        expected.planned_alike().is_ok()
+    };
+    assert!(alike(&apply_payload(), &plan()));
+    // Why it was parked, and what a replan was limited to, is not executed.
+    let mut other = apply_payload();
+    (other.autodeploy, other.targets) = (true, vec!["a.b".into()]);
+    assert!(alike(&other, &plan()));
+    for (name, change) in CHANGES {
+        let mut planned = payload();
+        change(&mut planned, "another".into());
+        if *name == "targets" {
+            continue;
+        }
+        let mut plan = plan();
+        plan.document = Some(RunDocument::of(&planned).planned());
+        assert!(!alike(&apply_payload(), &plan), "{name}");
+    }
+    let mut silent = plan();
+    silent.document = None;
+    assert!(!alike(&apply_payload(), &silent));
+}
+
+#[test]
 fn the_phase_of_every_lease() {
     use RunType::{Destroy, Proposed, Task, Testing, Tracked};
     use SignedPhase as P;
@@ -254,10 +294,11 @@ fn the_phase_of_every_lease() {
 
 #[test]
 fn a_field_that_is_not_stated_or_not_known_is_refused() {
-    for name in claims(&payload()).fields.keys() {
-        let mut fewer = claims(&payload());
+    let all = stating_all();
+    for name in claims(&all).fields.keys() {
+        let mut fewer = claims(&all);
         fewer.fields.remove(name);
-        let refused = refusal(&payload(), &[sign(&fewer, &KEYS[0])]);
+        let refused = refusal(&all, &[sign(&fewer, &KEYS[0])]);
         assert!(
             refused.ends_with(&format!("`{name}` is not stated")),
             "{refused}"
@@ -327,6 +368,13 @@ const CHANGES: &[Change] = &[
     ("branch", |p, text| p.source.branch = text),
     ("commit", |p, text| p.source.commit = text),
     ("project_root", |p, text| p.source.project_root = text),
+    ("archive", |p, text| {
+        p.source.archive = Some(UploadedArchive {
+            digest: Digest::of(text.as_bytes()),
+            bytes: 1,
+        });
+    }),
+    ("targets", |p, text| p.targets.push(text)),
     ("image", |p, text| p.image = Some(text)),
     ("image", |p, _| p.image = None),
     ("tool", |p, _| p.tool.kind = ToolKind::OpenTofu),
@@ -380,7 +428,7 @@ const CHANGES: &[Change] = &[
 
 #[test]
 fn every_field_is_changed_by_some_row() {
-    for name in claims(&payload()).fields.keys() {
+    for name in claims(&stating_all()).fields.keys() {
         // The version is not the run's, and autodeploy changes the phase: a test of its own.
         let known = ["v", "autodeploy"].contains(&name.as_str());
         let changed = CHANGES.iter().any(|(field, _)| field == name);

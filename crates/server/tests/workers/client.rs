@@ -331,6 +331,7 @@ impl Client {
             image: "registry.example/runner@sha256:0".to_owned(),
             worker: Digest::of(b"worker"),
             tool: None,
+            document: None,
         }
     }
 

@@ -287,6 +287,7 @@ impl Lane {
             image: "registry.example/runner@sha256:0".to_owned(),
             worker: Digest::of(b"worker"),
             tool: None,
+            document: None,
         };
         let attestation = jws::sign_pool(&attestation, &pool_keys()[0]).unwrap();
         let put = || {

@@ -69,6 +69,8 @@ pub struct Lies {
     pub grant: GrantAnswer,
     /// The workspace that is served to a run, instead of its own.
     pub workspaces: BTreeMap<RunId, Vec<u8>>,
+    /// The managed state that every run reads; none when `None`.
+    pub state: Option<String>,
     /// The worker on offer.
     pub worker: OfferedWorker,
     /// What is said of how much of a run's log section is stored, once each.
@@ -105,6 +107,7 @@ impl Book {
             lies: Lies {
                 grant: GrantAnswer::Granted { state_version: 1 },
                 workspaces: BTreeMap::new(),
+                state: None,
                 worker,
                 positions: BTreeMap::new(),
                 session_seconds: 600,

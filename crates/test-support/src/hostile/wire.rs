@@ -86,6 +86,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             "/v1/runs/{run}/{attempt}/errored-state",
             axum::routing::put(errored_state),
         )
+        .route("/v1/runs/{run}/{attempt}/state/{verb}", post(state))
         .route("/v1/worker/{arch}", get(manifest))
         .route("/v1/worker/{arch}/{digest}", get(worker))
         .layer(DefaultBodyLimit::disable())
@@ -281,6 +282,21 @@ async fn errored_state(
     let mut book = server.book();
     book.note(Lease { run, attempt }).bytes.extend(&body);
     StatusCode::NO_CONTENT
+}
+
+/// Locks and writes are taken; what is read is what the book says.
+async fn state(
+    State(server): Server,
+    Path((run, attempt, verb)): Path<(RunId, Attempt, String)>,
+    body: Bytes,
+) -> Response {
+    let mut book = server.book();
+    book.note(Lease { run, attempt }).bytes.extend(&body);
+    match (verb.as_str(), &book.lies.state) {
+        ("read", Some(state)) => state.clone().into_response(),
+        ("read", None) => StatusCode::NO_CONTENT.into_response(),
+        _ => StatusCode::OK.into_response(),
+    }
 }
 
 async fn manifest(State(server): Server) -> String {
