@@ -104,7 +104,7 @@ impl Job {
         worker: &Worker,
         plan: Option<&WorkspaceAttestation>,
     ) -> Result<AdmittedImage, Halt> {
-        self.signed(run, plan)?;
+        self.signed(run, plan, true)?;
         let Some(asked) = Asked::first(&self.host, run, &image, worker) else {
             return Ok(AdmittedImage(image));
         };
@@ -120,16 +120,18 @@ impl Job {
         }
     }
 
-    /// The signature gate; after a restart it gives the same lease the same rights again.
+    /// The signature gate; after a restart it gives a lease that does not begin, but goes on, the same rights again.
     pub(super) fn signed(
         &mut self,
         run: &OpenedRun,
         plan: Option<&WorkspaceAttestation>,
+        begins: bool,
     ) -> Result<(), Halt> {
         let admission = Admission {
             payload: run.payload(),
             plan,
             envelope: Digest::of(self.entry.sealed.envelope.as_bytes()),
+            begins,
             launcher: self.host.session.launcher(),
             now: time::OffsetDateTime::now_utc().unix_timestamp(),
         };

@@ -82,7 +82,7 @@ impl Job {
         let facts = self.spool(&dirs, &link)?;
         // A run that is not signed for any more goes on, and is granted nothing.
         let admitted = self.attestation(&run);
-        let admitted = admitted.and_then(|plan| self.signed(&run, plan.as_ref()));
+        let admitted = admitted.and_then(|plan| self.signed(&run, plan.as_ref(), false));
         if let Err(Halt::Refused(_, why)) = admitted {
             warn!(%why, "an adopted run will be granted nothing");
         }

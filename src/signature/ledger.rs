@@ -164,8 +164,20 @@ impl Ledger {
         (same && used.came_by(envelope)).then_some(used.shown)
     }
 
-    /// Binds a signature to its run, or refuses it. Durable when this returns.
+    /// Binds a signature to its run, or refuses it, for a lease that is about to begin. Durable when this returns.
     pub(super) fn show(&self, shown: &Shown, now: i64) -> Result<(), UseError> {
+        // What changed the world had begun: it goes on after a restart, or it comes a second time.
+        let attempt = shown.lease.attempt;
+        let spends = |used: &Use| used.spent == Some(attempt) && used.came_by(shown.envelope);
+        let begun = self.kept().uses.get(&shown.nonce).is_some_and(spends);
+        match begun {
+            true => Err(UseError::Spent(attempt)),
+            false => self.show_again(shown, now),
+        }
+    }
+
+    /// The same for a lease that goes on after a restart.
+    pub(super) fn show_again(&self, shown: &Shown, now: i64) -> Result<(), UseError> {
         let mut kept = self.kept();
         match kept.uses.get(&shown.nonce) {
             Some(used) if used.again(shown)? => return Ok(()),

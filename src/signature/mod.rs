@@ -105,6 +105,8 @@ pub struct Admission<'a> {
     pub plan: Option<&'a WorkspaceAttestation>,
     /// Digest of the envelope that brought it.
     pub envelope: Digest,
+    /// Whether it is about to begin; else its container got the run's order before, and goes on.
+    pub begins: bool,
     /// This launcher.
     pub launcher: LauncherId,
     /// Unix seconds.
@@ -244,7 +246,10 @@ impl Signatures {
             phase: claims.phase,
             ends: claims.exp,
         };
-        self.ledger.show(&shown, admission.now)?;
+        match admission.begins {
+            true => self.ledger.show(&shown, admission.now)?,
+            false => self.ledger.show_again(&shown, admission.now)?,
+        }
         Ok(shown)
     }
 }

@@ -60,8 +60,10 @@ fn the_world_changes_once_by_a_signature_also_after_a_restart() {
         ledger.spend(&lease(2)).unwrap();
         drop(ledger);
         let ledger = Ledger::open(temp.path()).unwrap();
-        // The same attempt goes on after a restart.
-        ledger.show(&lease(2), NOW).unwrap();
+        // The same attempt goes on after a restart, and does not begin again.
+        ledger.show_again(&lease(2), NOW).unwrap();
+        let begun = ledger.show(&lease(2), NOW).unwrap_err();
+        assert!(matches!(begun, UseError::Spent(Attempt(2))), "{begun}");
         ledger.spend(&lease(2)).unwrap();
         let again = ledger.show(&lease(3), NOW).unwrap_err();
         assert!(matches!(again, UseError::Spent(Attempt(2))), "{again}");
@@ -108,7 +110,7 @@ fn one_lease_in_two_envelopes_is_a_replay_whatever_the_journal_has_forgotten() {
             "{phase}: {refused}"
         );
         // The one that was accepted goes on.
-        ledger.show(&first, NOW).unwrap();
+        ledger.show_again(&first, NOW).unwrap();
     }
 }
 
