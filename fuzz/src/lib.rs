@@ -17,7 +17,6 @@ pub use vcs::vcs_target;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use gantry_launcher::config::duration;
 use gantry_launcher::container::{MountRule, split};
 use gantry_launcher::image::{Allowlist, Reference};
 use gantry_launcher::mask::Mask;
@@ -30,6 +29,7 @@ use gantry_protocol::crypto::{EdKey, jws};
 use gantry_protocol::socket::frame::{PREFIX, lengths};
 use gantry_protocol::socket::spool::{EVENTS, parse_segment_name, segment_name};
 use gantry_protocol::socket::{Frame, FromLauncher, FromWorker, HandedTo};
+use gantry_service::duration;
 
 /// What takes a target's bytes.
 pub type Target = fn(&[u8]);

@@ -3,7 +3,6 @@
 //! Takes a [`Source`]. Gives plain values that other modules own the meaning of. Never: a secret in an
 //! error, a default that opens something, a documented variable ignored in silence.
 
-pub mod duration;
 mod handed;
 mod outside;
 mod parse;
@@ -19,10 +18,9 @@ use gantry_protocol::Secret;
 use gantry_protocol::crypto::EdPublic;
 use reqwest::Url;
 
-pub use gantry_service::{Environment, Source};
+pub use gantry_service::{Environment, Mistake, Source};
 pub use handed::{HandedVariable, HandedVariables};
 pub use outside::{Listen, VcsMapping};
-pub use parse::Mistake;
 use parse::Reader;
 use variables as var;
 pub use variables::{Topic, VARIABLES, Variable};
@@ -294,7 +292,7 @@ impl ImageCheckConfig {
 fn signatures(read: &mut Reader<'_>) -> SignatureSettings {
     let settings = SignatureSettings {
         jwks: read.optional_path(var::RUN_TRUST),
-        requirement: read.parsed(var::REQUIRE_SIGNATURE),
+        requirement: read.parsed(var::REQUIRE_SIGNATURE).unwrap_or_default(),
         audience: read.value(var::SIGNATURE_AUDIENCE),
     };
     if settings.jwks.is_none() {
@@ -317,7 +315,7 @@ fn images(read: &mut Reader<'_>, outside: &Outside) -> ImageConfig {
         default: read.reference(var::DEFAULT_IMAGE),
         registries: read.registries(var::REGISTRIES),
         logins: logins(read, outside),
-        pull: read.parsed(var::PULL_POLICY),
+        pull: read.parsed(var::PULL_POLICY).unwrap_or_default(),
         writable_root: read.repositories(var::WRITABLE_ROOT),
     }
 }

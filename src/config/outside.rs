@@ -46,14 +46,7 @@ impl Reader<'_> {
             var::PROXY_NONE,
         ];
         // What is read is what the documentation lists.
-        let listed = |name: &str| LISTED.iter().any(|one| one.eq_ignore_ascii_case(name));
-        let read = Outside::read(&|name| self.value(name).filter(|_| listed(name)));
-        read.unwrap_or_else(|mistakes| {
-            for mistake in mistakes {
-                self.wrong(&mistake.variable, mistake.what);
-            }
-            Outside::default()
-        })
+        (**self).outside(|name| LISTED.iter().any(|one| one.eq_ignore_ascii_case(name)))
     }
 
     /// Counted from 0 without gaps; a number beyond a gap would be ignored in silence otherwise.

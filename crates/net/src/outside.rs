@@ -3,6 +3,7 @@
 //! Takes the variables that every component reads, gives the one value that every client is made with. Never: a mistake
 //! that is passed over, a password in a mistake.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use crate::added::{ADDITIONAL_ROOT_CAS, parse_added, read_file};
@@ -18,8 +19,18 @@ pub const CA_FILES: &str = "GANTRY_CA_FILES";
 pub struct Mistake {
     /// Its name.
     pub variable: String,
-    /// Why, without its value.
+    /// Why; of a value that may hold a password, without it.
     pub what: String,
+}
+
+impl Mistake {
+    /// A mistake of one variable.
+    pub fn new(variable: &str, what: impl Display) -> Self {
+        Self {
+            variable: variable.to_owned(),
+            what: what.to_string(),
+        }
+    }
 }
 
 /// Proxies and added CAs.
@@ -43,7 +54,7 @@ impl Outside {
         if let Some(text) = get(ADDITIONAL_ROOT_CAS).filter(|text| !text.trim().is_empty()) {
             match parse_added(&text) {
                 Ok(added) => roots.extend(added),
-                Err(error) => wrong.push(mistake(ADDITIONAL_ROOT_CAS, line(&error))),
+                Err(error) => wrong.push(Mistake::new(ADDITIONAL_ROOT_CAS, line(&error))),
             }
         }
         let files = get(CA_FILES).unwrap_or_default();
@@ -51,7 +62,7 @@ impl Outside {
         for file in files.filter(|file| !file.is_empty()) {
             match from_file(file) {
                 Ok(root) => roots.push(root),
-                Err(what) => wrong.push(mistake(CA_FILES, what)),
+                Err(what) => wrong.push(Mistake::new(CA_FILES, what)),
             }
         }
         match wrong.is_empty() {
@@ -69,13 +80,6 @@ fn from_file(file: &str) -> Result<NamedPem, String> {
     let content = std::fs::read(path);
     let content = content.map_err(|error| format!("could not read `{file}`: {error}"))?;
     read_file(file, &content).map_err(|error| line(&error))
-}
-
-fn mistake(variable: &str, what: String) -> Mistake {
-    Mistake {
-        variable: variable.to_owned(),
-        what,
-    }
 }
 
 /// An error with its causes.

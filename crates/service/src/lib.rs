@@ -5,7 +5,9 @@
 //! by the turns of its one loop: `src/notify.rs` there.)
 #![forbid(unsafe_code)]
 
+pub mod duration;
 pub mod probe;
+mod reader;
 mod settings;
 
 use std::time::Duration;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 
+pub use gantry_net::Mistake;
+pub use reader::Reader;
 pub use settings::{Environment, Source};
 
 /// Signs of life while this is kept.

@@ -129,7 +129,9 @@ fn unix(path: &PathBuf) -> io::Result<UnixStream> {
 
 /// HTTP/1.0, so that the answer ends with the connection.
 fn exchange(mut stream: impl Read + Write, path: &str) -> io::Result<Vec<u8>> {
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    // In one piece: who answers after the first one and closes would reset the connection.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LIMIT).read_to_end(&mut answer)?;
     Ok(answer)
@@ -162,10 +164,14 @@ mod tests {
 
     /// Answers one connection, and gives what was asked.
     fn played<S: Read + Write>(mut stream: S, answer: &str) -> String {
-        let mut asked = [0; 256];
-        let read = stream.read(&mut asked).unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            asked.extend(byte);
+        }
         stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8_lossy(&asked[..read]).into_owned()
+        String::from_utf8(asked).unwrap()
     }
 
     #[test]

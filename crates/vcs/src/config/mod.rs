@@ -22,8 +22,7 @@ use crate::rules::Rules;
 use crate::vendor::Vendor;
 
 pub use cli::{Cli, Command, Over, Question};
-pub use gantry_service::{Environment, Source};
-pub use parse::Mistake;
+pub use gantry_service::{Environment, Mistake, Source};
 pub use settings::{Kind, SETTINGS, Setting, page};
 
 use parse::Reader;
@@ -101,35 +100,34 @@ impl Config {
     /// Every mistake, each with the name of its variable.
     pub fn read(source: &dyn Source) -> Result<Self, Vec<Mistake>> {
         let mut reader = Reader::new(source);
-        let base = reader.base();
-        let token = reader.token();
-        let rules = rules(&mut reader);
-        let config = base
-            .zip(token)
-            .zip(rules)
-            .map(|((base, token), rules)| Self {
-                base,
-                token,
-                rules,
-                parallelism: reader.number(set::PARALLELISM, 4, 1..=PARALLELISM),
-                outside: reader.outside(),
-                dial_insecure: reader.switch(set::DIAL_INSECURE),
-                identity: reader.switch(set::IDENTITY),
-                dump: reader.switch(set::DUMP),
-                tags: reader.tags(TAGS_LIMIT),
-                credential: reader.credential(),
-                times: times(&mut reader),
-                body_limit: reader.number(set::BODY_LIMIT, 4_000_000, 65_536..=1 << 30),
-                health: health_address(&mut reader),
-                warnings: Vec::new(),
-            });
-        match config {
-            Some(mut config) => {
-                config.warnings = warnings(&config, &mut reader);
-                reader.finish(config)
-            }
-            None => Err(reader.rest()),
-        }
+        // All of them are looked at, whatever is missing: every mistake is told at once.
+        let (base, token, rules) = (reader.base(), reader.token(), rules(&mut reader));
+        let (outside, credential) = (reader.outside(), reader.credential());
+        let (times, tags) = (times(&mut reader), reader.tags(TAGS_LIMIT));
+        let parallelism = reader.number(set::PARALLELISM, 4, 1..=PARALLELISM);
+        let body_limit = reader.number(set::BODY_LIMIT, 4_000_000, 65_536..=1 << 30);
+        let [dial_insecure, identity, dump] =
+            [set::DIAL_INSECURE, set::IDENTITY, set::DUMP].map(|switch| reader.switch(switch));
+        let health = reader.health();
+        let unused = unused(&mut reader);
+        let given = base.zip(token).zip(rules);
+        let config = given.map(|((base, token), rules)| Self {
+            warnings: [warnings(&base, &rules), unused].concat(),
+            base,
+            token,
+            rules,
+            parallelism,
+            outside,
+            dial_insecure,
+            identity,
+            dump,
+            tags,
+            credential,
+            times,
+            body_limit,
+            health,
+        });
+        reader.finish(config)
     }
 }
 
@@ -139,10 +137,8 @@ impl Config {
 /// Every mistake, each with the name of its variable.
 pub fn read_rules(source: &dyn Source) -> Result<Rules, Vec<Mistake>> {
     let mut reader = Reader::new(source);
-    match rules(&mut reader) {
-        Some(rules) => reader.finish(rules),
-        None => Err(reader.mistakes()),
-    }
+    let rules = rules(&mut reader);
+    reader.finish(rules)
 }
 
 /// Where health is served, without the rest.
@@ -151,15 +147,8 @@ pub fn read_rules(source: &dyn Source) -> Result<Rules, Vec<Mistake>> {
 /// It is not an address.
 pub fn read_health(source: &dyn Source) -> Result<Option<SocketAddr>, Vec<Mistake>> {
     let mut reader = Reader::new(source);
-    let address = health_address(&mut reader);
-    reader.finish(address)
-}
-
-fn health_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    reader.parsed(
-        set::HEALTH,
-        "an address with a port such as `127.0.0.1:9090`",
-    )
+    let address = reader.health();
+    reader.finish(Some(address))
 }
 
 /// The vendor, where one is named.
@@ -169,7 +158,7 @@ fn health_address(reader: &mut Reader<'_>) -> Option<SocketAddr> {
 pub fn read_vendor(source: &dyn Source) -> Result<Option<Vendor>, Vec<Mistake>> {
     let mut reader = Reader::new(source);
     let vendor = reader.vendor();
-    reader.finish(vendor)
+    reader.finish(Some(vendor))
 }
 
 /// Which log lines are written: `info` unless something else is said.
@@ -204,23 +193,24 @@ fn times(reader: &mut Reader<'_>) -> Times {
     }
 }
 
-fn warnings(config: &Config, reader: &mut Reader<'_>) -> Vec<String> {
-    let vendor = config.rules.vendor();
+/// What is allowed, and hardly meant.
+fn warnings(base: &Url, rules: &Rules) -> Vec<String> {
+    let vendor = rules.vendor();
     let mut warnings = Vec::new();
     let mut warn =
         |setting: Setting, text: &str| warnings.push(format!("{}: {text}", setting.name));
-    if config.base.scheme() == "http" && vendor == Vendor::Gitlab {
+    if base.scheme() == "http" && vendor == Vendor::Gitlab {
         warn(
             set::BASE,
             "GitLab is asked over http; where it redirects to https, requests other than GET fail",
         );
-    } else if config.base.scheme() == "http" && !gantry_net::is_loopback(&config.base) {
+    } else if base.scheme() == "http" && !gantry_net::is_loopback(base) {
         warn(
             set::BASE,
             "the Git host is asked over http: credentials go in clear text",
         );
     }
-    let allowed = config.rules.allowed_projects();
+    let allowed = rules.allowed_projects();
     if allowed.is_restricted() && !allowed.as_str().contains(['/', '*', '+']) {
         let form = vendor.project_form();
         warn(
@@ -230,6 +220,14 @@ fn warnings(config: &Config, reader: &mut Reader<'_>) -> Vec<String> {
             ),
         );
     }
+    warnings
+}
+
+/// Settings of the published agent that do nothing here.
+fn unused(reader: &mut Reader<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn =
+        |setting: Setting, text: &str| warnings.push(format!("{}: {text}", setting.name));
     if reader.given(set::BUGSNAG_KEY) {
         warn(
             set::BUGSNAG_KEY,

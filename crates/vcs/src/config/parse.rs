@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gantry_net::{NamedPem, Outside, check_roots};
 use gantry_protocol::Secret;
-use gantry_service::Source;
+use gantry_service::{Mistake, Source};
 use gantry_vcs_wire::PoolToken;
 use url::Url;
 
@@ -21,79 +21,29 @@ use crate::blocklist::Blocklist;
 use crate::project::AllowedProjects;
 use crate::vendor::Vendor;
 
-/// One setting's mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {what}")]
-pub struct Mistake {
-    name: String,
-    what: String,
-}
-
-/// Reads settings and collects what is wrong with them.
-pub(super) struct Reader<'a> {
-    source: &'a dyn Source,
-    mistakes: Vec<Mistake>,
-}
+/// Reads settings and collects what is wrong with them: what every daemon has, and the agent's own types.
+pub(super) struct Reader<'a>(gantry_service::Reader<'a>);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a dyn Source) -> Self {
-        Self {
-            source,
-            mistakes: Vec::new(),
-        }
+        Self(gantry_service::Reader::new(source))
     }
 
-    pub(super) fn finish<T>(self, value: T) -> Result<T, Vec<Mistake>> {
-        if self.mistakes.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.mistakes)
-        }
-    }
-
-    pub(super) fn mistakes(self) -> Vec<Mistake> {
-        self.mistakes
-    }
-
-    /// All mistakes where something that is required is missing: the other settings are looked at too.
-    pub(super) fn rest(mut self) -> Vec<Mistake> {
-        self.number(set::PARALLELISM, 4, 1..=super::PARALLELISM);
-        self.outside();
-        for switch in [
-            set::DIAL_INSECURE,
-            set::IDENTITY,
-            set::DUMP,
-            set::BUGSNAG_DISABLE,
-            set::USE_ALLOWLIST,
-        ] {
-            self.switch(switch);
-        }
-        self.tags(super::TAGS_LIMIT);
-        self.credential();
-        super::times(&mut self);
-        self.number(set::BODY_LIMIT, 65_536, 65_536..=1 << 30);
-        let _: Option<std::net::SocketAddr> = self.parsed(set::HEALTH, "an address with a port");
-        self.mistakes
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Mistake>> {
+        self.0.finish_some(value)
     }
 
     pub(super) fn given(&self, setting: Setting) -> bool {
-        self.source.get(setting.name).is_some()
+        self.0.value(setting.name).is_some()
     }
 
     pub(super) fn wrong(&mut self, setting: Setting, what: impl Display) {
-        self.mistakes.push(Mistake {
-            name: setting.name.to_owned(),
-            what: what.to_string(),
-        });
+        self.0.wrong(setting.name, what);
     }
 
     pub(super) fn required(&mut self, setting: Setting) -> Option<String> {
-        let value = self.source.get(setting.name);
-        let said = self
-            .mistakes
-            .iter()
-            .any(|mistake| mistake.name == setting.name);
-        if value.is_none() && !said {
+        let value = self.0.value(setting.name);
+        if value.is_none() && !self.0.is_wrong(setting.name) {
             self.wrong(
                 setting,
                 format_args!(
@@ -124,7 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn vendor(&mut self) -> Option<Vendor> {
-        let text = self.source.get(set::VENDOR.name)?;
+        let text = self.0.value(set::VENDOR.name)?;
         text.trim()
             .parse()
             .map_err(|error| self.wrong(set::VENDOR, format_args!("`{text}` {error}")))
@@ -132,14 +82,14 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn allowed(&mut self) -> Option<AllowedProjects> {
-        let text = self.source.get(set::ALLOWED.name).unwrap_or_default();
+        let text = self.0.value(set::ALLOWED.name).unwrap_or_default();
         AllowedProjects::parse(&text)
             .map_err(|error| self.wrong(set::ALLOWED, chain(&error)))
             .ok()
     }
 
     pub(super) fn blocklist(&mut self) -> Option<Blocklist> {
-        let Some(path) = self.source.get(set::BLOCKLIST.name) else {
+        let Some(path) = self.0.value(set::BLOCKLIST.name) else {
             return Some(Blocklist::default());
         };
         Blocklist::load(Path::new(&path))
@@ -149,16 +99,8 @@ impl<'a> Reader<'a> {
 
     /// Proxies and CAs; those of `SPACELIFT_VCS_AGENT_CA_CERT` are added to what every component reads.
     pub(super) fn outside(&mut self) -> Outside {
-        let source = self.source;
-        let mut outside = Outside::read(&|name| source.get(name)).unwrap_or_else(|mistakes| {
-            let mistakes = mistakes.into_iter().map(|mistake| Mistake {
-                name: mistake.variable,
-                what: mistake.what,
-            });
-            self.mistakes.extend(mistakes);
-            Outside::default()
-        });
-        if let Some(text) = self.source.get(set::CA_CERT.name) {
+        let mut outside = self.0.outside(|_| true);
+        if let Some(text) = self.0.value(set::CA_CERT.name) {
             match bundle(&text) {
                 Ok(pem) => outside.roots.push(pem),
                 Err(what) => self.wrong(set::CA_CERT, what),
@@ -168,8 +110,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn credential(&mut self) -> Option<CredentialFrom> {
-        let text = self.source.get(set::CREDENTIAL.name);
-        let file = self.source.get(set::CREDENTIAL_FILE.name);
+        let text = self.0.value(set::CREDENTIAL.name);
+        let file = self.0.value(set::CREDENTIAL_FILE.name);
         match (text, file) {
             (Some(_), Some(_)) => {
                 self.wrong(
@@ -188,13 +130,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn tags(&mut self, limit: usize) -> BTreeMap<String, String> {
-        let prefix = set::METADATA.name;
-        let pair = |name: String| {
-            let tag = name.strip_prefix(prefix)?.to_owned();
-            Some((tag, self.source.get(&name)?)).filter(|(tag, _)| !tag.is_empty())
-        };
-        let names = self.source.names_with(prefix).into_iter();
-        let tags: BTreeMap<_, _> = names.filter_map(pair).collect();
+        let tags = self.0.tags(set::METADATA.name);
         let bytes: usize = tags
             .iter()
             .map(|(name, value)| name.len() + value.len() + 6)
@@ -214,85 +150,35 @@ impl<'a> Reader<'a> {
         default: usize,
         range: RangeInclusive<usize>,
     ) -> usize {
-        let Some(text) = self.source.get(setting.name) else {
-            return default;
-        };
-        match text.trim().parse() {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                let (low, high) = (range.start(), range.end());
-                self.wrong(
-                    setting,
-                    format_args!("`{text}` is not a number from {low} to {high}"),
-                );
-                default
-            }
-        }
+        self.0.number(setting.name, default, range)
     }
 
     pub(super) fn switch(&mut self, setting: Setting) -> bool {
-        let text = self.source.get(setting.name).unwrap_or_default();
-        match text.trim().to_ascii_lowercase().as_str() {
-            "" | "false" | "0" | "f" => false,
-            "true" | "1" | "t" => true,
-            _ => {
-                self.wrong(
-                    setting,
-                    format_args!("`{text}` is neither `true` nor `false`"),
-                );
-                false
-            }
-        }
+        self.0.flag(setting.name)
     }
 
-    pub(super) fn parsed<T: FromStr>(&mut self, setting: Setting, shape: &str) -> Option<T> {
-        let text = self.source.get(setting.name)?;
+    /// Where health is served.
+    pub(super) fn health(&mut self) -> Option<SocketAddr> {
+        let text = self.0.value(set::HEALTH.name)?;
+        let what = || format!("`{text}` is not an address with a port such as `127.0.0.1:9090`");
         text.trim()
             .parse()
-            .map_err(|_| self.wrong(setting, format_args!("`{text}` is not {shape}")))
+            .map_err(|_| self.wrong(set::HEALTH, what()))
             .ok()
     }
 
-    /// A whole number with `s`, `m` or `h` behind it, or several such.
+    /// A time of the agent's, which has an end that people live to see.
     pub(super) fn duration(&mut self, setting: Setting, default: Duration) -> Duration {
-        let Some(text) = self.source.get(setting.name) else {
-            return default;
-        };
-        duration(text.trim()).unwrap_or_else(|| {
-            self.wrong(
-                setting,
-                format_args!(
-                    "`{text}` is not a duration such as `90s`, `15m` or `1h30m`, up to a week"
-                ),
-            );
-            default
-        })
+        let read = self.0.duration(setting.name, default);
+        if read > WEEK {
+            self.wrong(setting, "is longer than a week (168h)");
+        }
+        read
     }
 }
 
 /// Longest duration: nobody waits longer, and sums of such ones stay in range.
-const WEEK: u64 = 7 * 24 * 3600;
-
-fn duration(text: &str) -> Option<Duration> {
-    let (mut rest, mut seconds) = (text, 0_u64);
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let (unit, after) = after.split_at_checked(1)?;
-        let scale = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return None,
-        };
-        let part = number.parse::<u64>().ok()?.checked_mul(scale)?;
-        seconds = seconds.checked_add(part)?;
-        rest = after;
-    }
-    (1..=WEEK)
-        .contains(&seconds)
-        .then(|| Duration::from_secs(seconds))
-}
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An endpoint of which nothing but the path below it will change.
 fn base(text: &str) -> Result<Url, String> {
