@@ -42,19 +42,20 @@ enum BadState {
     Provider(String),
 }
 
-impl StateGuard {
-    fn check(&self, state: &[u8]) -> Result<(), BadState> {
-        let named = providers_of_state(state)?;
-        let locked: BTreeSet<String> = self.checkout.locked().into_iter().collect();
-        let strange = named
-            .into_iter()
-            .find(|source| source != BUILT_IN && !locked.contains(source));
-        strange.map_or(Ok(()), |source| Err(BadState::Provider(source)))
-    }
+/// Whether the code's lock file names every provider that the state does.
+fn check(checkout: &Checkout, state: &[u8]) -> Result<(), BadState> {
+    let named = providers_of_state(state)?;
+    let locked: BTreeSet<String> = checkout.locked().into_iter().collect();
+    let strange = named
+        .into_iter()
+        .find(|source| source != BUILT_IN && !locked.contains(source));
+    strange.map_or(Ok(()), |source| Err(BadState::Provider(source)))
+}
 
+impl StateGuard {
     /// Whether the tool may have it; else it stands in the run's log why not.
     fn lets_through(&self, state: &[u8]) -> Result<(), String> {
-        self.check(state).map_err(|error| {
+        check(&self.checkout, state).map_err(|error| {
             let why = Chain(&error).to_string();
             warn!(error = %why, "a state of the server is kept from a signed run");
             self.narrator.say(format!("Refused: {why}"));
@@ -86,5 +87,62 @@ pub(super) async fn carry(
             handle.answer_state(id, 403, why);
             Carried::Refused(error)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Owner;
+
+    const LOCKED: &str = r#"
+provider "registry.terraform.io/hashicorp/time" {
+  version = "0.9.1"
+  hashes = [
+    "zh:0000000000000000000000000000000000000000000000000000000000000000",
+  ]
+}
+"#;
+
+    fn state(sources: &[&str]) -> Vec<u8> {
+        let one = |source: &&str| {
+            let provider = format!("provider[\"{source}\"]");
+            serde_json::json!({ "mode": "managed", "provider": provider, "instances": [] })
+        };
+        let resources: Vec<_> = sources.iter().map(one).collect();
+        let state = serde_json::json!({ "version": 4, "serial": 1, "resources": resources });
+        state.to_string().into_bytes()
+    }
+
+    #[test]
+    fn a_signed_run_reads_states_of_providers_that_its_code_locks() {
+        const TIME: &str = "registry.terraform.io/hashicorp/time";
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("source/live");
+        std::fs::create_dir_all(&root).unwrap();
+        let checkout = Checkout {
+            workspace: temp.path().to_owned(),
+            project_root: "live".to_owned(),
+            owner: Owner::own(),
+        };
+        let passes = |state: &[u8]| check(&checkout, state).is_ok();
+        // Without a lock file only what is part of the tool.
+        assert!(passes(b"") && passes(&state(&[])) && passes(&state(&[BUILT_IN])));
+        assert!(!passes(&state(&[TIME])));
+        std::fs::write(root.join(".terraform.lock.hcl"), LOCKED).unwrap();
+        assert!(passes(&state(&[TIME, BUILT_IN])));
+        for strange in [
+            "registry.terraform.io/hashicorp/evil",
+            "evil.example/hashicorp/time",
+            "registry.terraform.io/hashicorp/Time",
+        ] {
+            let refused = check(&checkout, &state(&[TIME, strange])).unwrap_err();
+            let named = format!("names the provider `{strange}`");
+            assert!(refused.to_string().contains(&named), "{refused}");
+        }
+        assert!(!passes(b"no state"));
+        // A file that can't be read names nothing.
+        std::fs::write(root.join(".terraform.lock.hcl"), format!("x{LOCKED}")).unwrap();
+        assert!(!passes(&state(&[TIME])));
     }
 }
