@@ -436,6 +436,9 @@ pub struct Run {
     pub contact_lost: Option<bool>,
     /// What users attached, oldest first.
     pub user_provided_metadata: Vec<String>,
+    /// What policies noted about it.
+    #[serde(default)]
+    pub flags: Vec<String>,
     pub commit: Commit,
     pub delta: Option<Delta>,
 }

@@ -33,7 +33,7 @@ pub use hosts::*;
 macro_rules! run_fields {
     () => {
         "id type state title branch command createdAt triggeredBy finished attempt note imageDigest contactLost
-         userProvidedMetadata
+         userProvidedMetadata flags
          commit { hash message authorName timestamp }
          delta { addCount changeCount deleteCount resources }"
     };

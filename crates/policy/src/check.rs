@@ -10,6 +10,7 @@ use regorus::unstable::{BUILTINS, Expr, Literal, Module, Query, Rule, RuleHead};
 
 use crate::builtins;
 use crate::kind::{PACKAGE, PolicyKind, Shape};
+use crate::prelude::Names;
 
 /// Functions of Rego that no policy gets: the outside world, other policies, the clock.
 const DISABLED: [&str; 5] = [
@@ -46,6 +47,8 @@ pub(crate) struct Findings {
     pub(crate) constants: Vec<String>,
     /// Which of the kind's rules there are.
     pub(crate) rules: Vec<&'static str>,
+    /// Its names.
+    pub(crate) names: Names,
 }
 
 /// A place of the text that is still to be looked at.
@@ -58,15 +61,21 @@ pub(crate) fn look(engine: &mut Engine, kind: PolicyKind) -> Result<Findings, Fi
     let (mut findings, mut constants) = (Findings::default(), BTreeSet::new());
     for module in engine.get_modules() {
         let own = own_functions(module);
+        findings.names.of_module(module);
         let mut places = Vec::new();
         for rule in &module.policy {
             constant_result(rule, kind)?;
+            possible(rule, kind)?;
             parts_of_rule(rule, &mut places);
         }
         while let Some(place) = places.pop() {
             match place {
-                Place::Query(query) => parts_of_query(query, &mut places),
+                Place::Query(query) => {
+                    findings.names.of_query(query);
+                    parts_of_query(query, &mut places);
+                }
                 Place::Expr(expr) => {
+                    findings.names.of_expr(expr);
                     findings.calls.extend(call(expr, &own, kind)?);
                     if let Expr::String { value, .. } | Expr::RawString { value, .. } = expr {
                         constants.extend(value.as_string().ok().map(ToString::to_string));
@@ -163,6 +172,23 @@ fn call(expr: &Expr, own: &BTreeSet<String>, kind: PolicyKind) -> Result<Option<
         return Ok(None);
     }
     wrong(format!("there is no function `{name}`"))
+}
+
+/// Refuses rules that hold something back elsewhere and could not here.
+fn possible(rule: &Rule, kind: PolicyKind) -> Result<(), Finding> {
+    let (Rule::Default { refr, .. }
+    | Rule::Spec {
+        head:
+            RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. },
+        ..
+    }) = rule;
+    match path(refr) {
+        Some(name) if kind.impossible().contains(&name.as_str()) => Err(Finding {
+            line: rule.span().line,
+            what: format!("there is no rule `{name}` here: nothing would wait for it"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// A rule that is a constant of a wrong type can be told at once.

@@ -15,6 +15,7 @@ use crate::evaluation::{EvalError, Evaluation};
 use crate::kind::{PACKAGE, Rule, Shape};
 use crate::limits::{Limits, MAX_INPUT, MAX_TEXT, MAX_TEXTS, shortened};
 use crate::policy::{Policy, plain_engine};
+use crate::prelude;
 use crate::said::Said;
 
 /// What the engine calls the policy's text.
@@ -31,6 +32,10 @@ pub(crate) fn prepare(policy: &Policy, runner: Option<Runner>) -> Result<Engine,
     engine.add_policy(FILE.to_owned(), text).map_err(said)?;
     builtins::add(&mut engine, runner).map_err(said)?;
     engine.set_rego_v0(true);
+    let rest = prelude::prelude(policy.kind(), &policy.findings().names);
+    engine
+        .add_policy(prelude::FILE.to_owned(), rest)
+        .map_err(said)?;
     let mut shimmed = Vec::new();
     for call in policy.findings().calls.iter().filter(|call| call.output) {
         if !shimmed.contains(&call.function) {

@@ -2,6 +2,8 @@
 //!
 //! Pure data. Never: a rule that is read without standing here.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What a policy decides.
@@ -39,6 +41,41 @@ pub enum Shape {
 /// The package of every policy.
 pub(crate) const PACKAGE: &str = "spacelift";
 
+/// The resources of a plan by what happens to them; one that is replaced is created and deleted too.
+const PLAN_ALIASES: [(&str, &str); 5] = [
+    (
+        "affected_resources",
+        "affected_resources[r] { r := input.terraform.resource_changes[_]; {\"create\", \"delete\", \"update\"}[r.change.actions[_]] }",
+    ),
+    (
+        "created_resources",
+        "created_resources[r] { r := input.terraform.resource_changes[_]; r.change.actions[_] == \"create\" }",
+    ),
+    (
+        "deleted_resources",
+        "deleted_resources[r] { r := input.terraform.resource_changes[_]; r.change.actions[_] == \"delete\" }",
+    ),
+    (
+        "recreated_resources",
+        "recreated_resources[r] { r := input.terraform.resource_changes[_]; r.change.actions[_] == \"create\"; r.change.actions[_] == \"delete\" }",
+    ),
+    (
+        "updated_resources",
+        "updated_resources[r] { r := input.terraform.resource_changes[_]; r.change.actions[_] == \"update\" }",
+    ),
+];
+
+/// Parts of the run.
+const RUN_ALIASES: [(&str, &str); 4] = [
+    ("commit", "commit = input.run.commit"),
+    ("run", "run = input.run"),
+    (
+        "runtime_config",
+        "runtime_config = input.run.runtime_config",
+    ),
+    ("stack", "stack = input.stack"),
+];
+
 const fn texts(name: &'static str) -> Rule {
     Rule {
         name,
@@ -61,8 +98,30 @@ impl PolicyKind {
     pub const fn rules(self) -> &'static [Rule] {
         match self {
             Self::Initialization => const { &[texts("deny"), flag("sample")] },
-            Self::Approval => const { &[flag("approve"), flag("reject"), flag("sample")] },
-            Self::Plan => const { &[texts("deny"), texts("warn"), flag("sample")] },
+            Self::Approval => {
+                const {
+                    &[
+                        flag("approve"),
+                        flag("reject"),
+                        texts("approve_with_note"),
+                        texts("reject_with_note"),
+                        texts("flag"),
+                        texts("reset_flag"),
+                        flag("sample"),
+                    ]
+                }
+            }
+            Self::Plan => {
+                const {
+                    &[
+                        texts("deny"),
+                        texts("warn"),
+                        texts("flag"),
+                        texts("reset_flag"),
+                        flag("sample"),
+                    ]
+                }
+            }
             Self::Push => {
                 const {
                     &[
@@ -72,13 +131,43 @@ impl PolicyKind {
                         flag("ignore_track"),
                         flag("notrigger"),
                         flag("prioritize"),
+                        flag("notify"),
+                        flag("fail"),
                         texts("cancel"),
                         texts("message"),
                         texts("flag"),
+                        texts("reset_flag"),
                         flag("sample"),
                     ]
                 }
             }
+        }
+    }
+
+    /// Names that a text may use without declaring them, each with its definition in Rego v0.
+    pub(crate) const fn aliases(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Plan => &PLAN_ALIASES,
+            Self::Initialization => &RUN_ALIASES,
+            Self::Approval | Self::Push => &[],
+        }
+    }
+
+    /// Rules that other systems read and that can't be done without here: to leave them unread would let through
+    /// what they hold back.
+    pub(crate) const fn impossible(self) -> &'static [&'static str] {
+        match self {
+            Self::Push => &["external_dependency"],
+            Self::Initialization | Self::Approval | Self::Plan => &[],
+        }
+    }
+
+    /// How long one evaluation may take: the larger its documents, the longer.
+    pub const fn time(self) -> Duration {
+        match self {
+            Self::Initialization | Self::Approval => Duration::from_secs(5),
+            Self::Push => Duration::from_secs(10),
+            Self::Plan => Duration::from_secs(15),
         }
     }
 

@@ -15,6 +15,7 @@ mod evaluation;
 mod kind;
 mod limits;
 mod policy;
+mod prelude;
 mod said;
 mod sample;
 mod sandbox;

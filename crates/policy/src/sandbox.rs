@@ -78,6 +78,12 @@ impl Sandbox {
         self
     }
 
+    /// The same with another limit on the time of the rules.
+    pub fn with_time(mut self, time: Duration) -> Self {
+        self.limits.time = time;
+        self
+    }
+
     /// Whether children are somebody else than this process.
     pub fn has_own_user(&self) -> bool {
         self.user.is_some()

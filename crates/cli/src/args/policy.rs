@@ -124,17 +124,22 @@ pub struct AttachArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("text").required(true))]
+#[command(group = ArgGroup::new("text").required(true).multiple(true))]
 #[command(group = ArgGroup::new("document").required(true))]
 pub struct SimulateArgs {
     /// A policy that the server has
     #[arg(long, value_name = "ID", group = "text")]
     pub id: Option<String>,
-    /// File with a Rego text
-    #[arg(long, value_name = "FILE", group = "text", requires = "kind")]
+    /// File with a Rego text, in place of the policy's own if there is one; `-` is standard input
+    #[arg(long, value_name = "FILE", group = "text")]
     pub body: Option<PathBuf>,
-    /// What the text decides
-    #[arg(long = "type", value_enum, conflicts_with = "id")]
+    /// What the text decides, where no policy says so
+    #[arg(
+        long = "type",
+        value_enum,
+        conflicts_with = "id",
+        required_unless_present = "id"
+    )]
     pub kind: Option<PolicyTypeArg>,
     /// File with the input document, JSON; `-` is standard input
     #[arg(long, value_name = "FILE", group = "document")]

@@ -134,12 +134,13 @@ async fn sample(api: &Api, id: &str, key: &str) -> anyhow::Result<String> {
 
 async fn simulate(context: &Context, args: SimulateArgs) -> anyhow::Result<()> {
     let api = context.api()?;
-    let (body, kind) = match (&args.id, &args.body, args.kind) {
-        (Some(id), _, _) => {
+    let text = args.body.as_deref().map(read).transpose()?;
+    let (body, kind) = match (&args.id, text, args.kind) {
+        (Some(id), text, _) => {
             let policy = get(&api, id).await?;
-            (policy.body, policy.kind)
+            (text.unwrap_or(policy.body), policy.kind)
         }
-        (None, Some(file), Some(kind)) => (read(file)?, kind.name().to_owned()),
+        (None, Some(text), Some(kind)) => (text, kind.name().to_owned()),
         (None, _, _) => bail!("name a policy with --id, or a text with --body and --type"),
     };
     let input = match (&args.input, &args.sample, &args.id) {

@@ -71,6 +71,7 @@ async fn show(context: &Context, stack: &str, run: &str) -> anyhow::Result<Exit>
     ];
     let entries = run.user_provided_metadata.iter();
     lines.extend(entries.map(|entry| ("metadata", entry.clone())));
+    lines.extend(run.flags.iter().map(|flag| ("flag", flag.clone())));
     context.printer.details(&run, &lines)?;
     Ok(Exit::Done)
 }

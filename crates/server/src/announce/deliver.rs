@@ -11,15 +11,18 @@ use hmac::{Hmac, Mac};
 use rand_core::{OsRng, RngCore};
 use sha2::Sha256;
 
+use super::message::Word;
 use super::{hosts, message};
 use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::code_hosts::Client;
 use crate::error::chain;
 use crate::outgoing;
+use crate::store::commit::Commit;
 use crate::store::integrations::Integration;
 use crate::store::outbox::{self, Delivery, DeliveryStanding, Recipient, Target, secret_purpose};
 use crate::store::runs::{self, RunRecord, TransitionRow};
+use crate::store::stacks::Stack;
 use crate::store::{Store, StoreError, Tx, integrations, spaces};
 
 /// News that are handled in one transaction, and deliveries that are sent in one go.
@@ -204,6 +207,35 @@ async fn attempt(app: &App, delivery: &Delivery) -> Result<Went, StoreError> {
             })
         }
     }
+}
+
+/// Tells a commit's host that a push of it starts nothing, at once; what went wrong is given in words. Where nothing goes
+/// back to the host, nothing goes wrong.
+///
+/// # Errors
+/// When the database fails.
+pub async fn ignored(
+    app: &App,
+    stack: &Stack,
+    commit: &Commit,
+    word: &Word,
+) -> Result<Result<(), String>, StoreError> {
+    let (url, space) = (&stack.settings.code.url, &stack.settings.space);
+    let mut conn = app.store.read().await?;
+    let serving = integrations::serving(&mut conn, url, space).await?;
+    drop(conn);
+    let Some(one) = serving.filter(is_told) else {
+        return Ok(Ok(()));
+    };
+    let api = (one.host, one.api_url.as_deref().unwrap_or_default());
+    let Some((path, body)) = hosts::ignored(api, &app.base_url, (stack, commit), word) else {
+        return Ok(Ok(()));
+    };
+    let told = async {
+        let client = Client::open(app, &one).await?;
+        client.tell(&path, body.to_string()).await
+    };
+    Ok(told.await.map(drop).map_err(|error| chain(&error)))
 }
 
 /// Whether a code host is sent anything: there is somewhere to send it, and something to prove it with.

@@ -5,10 +5,12 @@
 use gantry_protocol::{RunState, RunType};
 use serde_json::{Value, json};
 
-use super::message::{line, link, plan};
+use super::message::{Word, line, link, plan};
 use crate::code_hosts::{Place, piece};
 use crate::domain::{Cause, CodeHost};
+use crate::store::commit::Commit;
 use crate::store::runs::RunRecord;
+use crate::store::stacks::Stack;
 
 /// How a state shows among a commit's checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,12 @@ pub(super) fn messages(
     };
     let mut all = Vec::new();
     if let Some(standing) = standing(state) {
-        all.extend(spot.status(standing, base_url, record, state));
+        let check = Check {
+            stack: record.run.stack.as_str(),
+            url: link(base_url, record),
+            text: line(record, state),
+        };
+        all.extend(spot.status(standing, &check));
     }
     let summary = state == RunState::Finished && record.run.run_type == RunType::Proposed;
     if summary && let Some(found) = plan(record) {
@@ -52,6 +59,30 @@ pub(super) fn messages(
         all.extend(spot.comment(&text));
     }
     all
+}
+
+/// What a code host is told about a push that starts nothing: a path below its API and a body.
+pub(super) fn ignored(
+    (host, api_url): (CodeHost, &str),
+    base_url: &str,
+    (stack, commit): (&Stack, &Commit),
+    word: &Word,
+) -> Option<(String, Value)> {
+    let spot = Spot {
+        host,
+        place: Place::of(host, &stack.settings.code.url, api_url)?,
+        commit: commit.hash.clone(),
+    };
+    let check = Check {
+        stack: stack.id.as_str(),
+        url: format!("{base_url}/stack/{}", stack.id),
+        text: word.text.chars().take(140).collect(),
+    };
+    let standing = match word.fails {
+        true => Standing::Bad,
+        false => Standing::Good,
+    };
+    spot.status(standing, &check)
 }
 
 fn standing(state: RunState) -> Option<Standing> {
@@ -75,16 +106,17 @@ struct Spot {
     commit: String,
 }
 
+/// A line among a commit's checks.
+struct Check<'a> {
+    stack: &'a str,
+    url: String,
+    text: String,
+}
+
 impl Spot {
-    fn status(
-        &self,
-        standing: Standing,
-        base_url: &str,
-        record: &RunRecord,
-        state: RunState,
-    ) -> Option<(String, Value)> {
-        let (sha, url) = (&self.commit, link(base_url, record));
-        let (name, text) = (format!("gantry/{}", record.run.stack), line(record, state));
+    fn status(&self, standing: Standing, check: &Check<'_>) -> Option<(String, Value)> {
+        let Check { stack, url, text } = check;
+        let (sha, name) = (&self.commit, format!("gantry/{stack}"));
         let word = |open: &'static str, good, bad, ended| match standing {
             Standing::Open => open,
             Standing::Good => good,
@@ -120,7 +152,7 @@ impl Spot {
                 ),
                 json!({ "state": word("pending", "succeeded", "failed", "error"),
                     "targetUrl": url, "description": text,
-                    "context": { "name": record.run.stack.as_str(), "genre": "gantry" } }),
+                    "context": { "name": stack, "genre": "gantry" } }),
             )),
         }
     }

@@ -7,6 +7,15 @@ use serde_json::{Value, json};
 
 use crate::store::runs::{RunRecord, TransitionRow};
 
+/// What a code host is told about a push that starts nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Whether the commit's check shows as failed.
+    pub fails: bool,
+    /// Why.
+    pub text: String,
+}
+
 /// What a message to people's own servers says.
 pub(super) fn body(id: &str, base_url: &str, record: &RunRecord, entered: &TransitionRow) -> Value {
     let (run, settings, commit) = (&record.run, &record.settings, &record.commit);

@@ -8,4 +8,5 @@ mod deliver;
 mod hosts;
 mod message;
 
-pub use deliver::{deliver, tell};
+pub use deliver::{deliver, ignored, tell};
+pub use message::Word;

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use super::decide::{KIND, Question, Verdict};
 use super::start;
+use crate::announce::{self, Word};
 use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::code_hosts::{ReachError, Repository};
 use crate::domain::{IntegrationId, Push, is_below, spellings};
 use crate::error::chain;
 use crate::operations::OperationError;
+use crate::policies::OfStack;
 use crate::store::commit::Commit;
 use crate::store::pushes::{self, Waiting};
 use crate::store::stacks::{self, Stack};
@@ -88,7 +90,7 @@ async fn act(app: &App, waiting: &Waiting) -> Result<String, ActError> {
     let told = stacks_of(app, &waiting.integration, &waiting.push).await?;
     let (mut words, mut failed) = (Vec::new(), None);
     for stack in told {
-        match of_stack(app, &stack, &waiting.push).await {
+        match of_stack(app, &stack, waiting).await {
             Ok(outcome) => words.push(format!("{}: {outcome}", stack.id)),
             // The others' runs do not wait for this one.
             Err(error) => failed = Some(error),
@@ -125,7 +127,8 @@ async fn stacks_of(
     Ok(found)
 }
 
-async fn of_stack(app: &App, stack: &Stack, push: &Push) -> Result<String, ActError> {
+async fn of_stack(app: &App, stack: &Stack, waiting: &Waiting) -> Result<String, ActError> {
+    let push = &waiting.push;
     let (url, space) = (&stack.settings.code.url, &stack.settings.space);
     let repository = Repository::of(app, url, space).await?;
     let head = match repository.branch_head(&push.branch).await {
@@ -142,22 +145,43 @@ async fn of_stack(app: &App, stack: &Stack, push: &Push) -> Result<String, ActEr
     let commit = described(&repository, &push.branch, head).await;
     let before = before.as_deref().or(push.before.as_deref());
     let changed = changed(&repository, push, (before, &commit.hash)).await;
-    match decided(app, stack, (push, &commit, changed.as_deref())).await? {
-        Verdict::Nothing { reason, cancel } => {
-            start::nothing(app, stack, (push, &commit), &cancel).await?;
-            Ok(format!("nothing started: {reason}"))
+    match decided(app, stack, waiting, (&commit, changed.as_deref())).await? {
+        Verdict::Nothing { reason, asked } => {
+            start::nothing(app, stack, &commit).await?;
+            let outcome = format!("nothing started: {reason}");
+            Ok(match asked.word {
+                Some(word) => told(app, stack, (&commit, &word), outcome).await?,
+                None => outcome,
+            })
         }
-        Verdict::Start { run_type, cancel } => {
+        Verdict::Track { .. } => start::track(app, stack, commit).await,
+        Verdict::Start { run_type, asked } => {
             let wish = start::Wish {
                 stack,
                 push,
                 commit,
                 run_type,
-                cancel,
+                asked,
             };
             wish.start(app, &repository).await
         }
     }
+}
+
+/// Tells the code host about a push that started nothing. It is told once: the push is not acted upon again for it.
+async fn told(
+    app: &App,
+    stack: &Stack,
+    (commit, word): (&Commit, &Word),
+    outcome: String,
+) -> Result<String, StoreError> {
+    Ok(match announce::ignored(app, stack, commit, word).await? {
+        Ok(()) => outcome,
+        Err(why) => {
+            tracing::warn!(stack = %stack.id, commit = commit.hash, why, "a code host was not told that a push is ignored");
+            format!("{outcome} (its check could not be set: {why})")
+        }
+    })
 }
 
 /// Every path that changed since the stack was told of this branch last, as far as that is known.
@@ -184,18 +208,23 @@ async fn changed(
 async fn decided(
     app: &App,
     stack: &Stack,
-    (push, commit, changed): (&Push, &Commit, Option<&[String]>),
+    waiting: &Waiting,
+    (commit, changed): (&Commit, Option<&[String]>),
 ) -> Result<Verdict, StoreError> {
     let mut conn = app.store.read().await?;
+    let known = OfStack::find(&mut conn, stack).await?;
+    let integration = integrations::find(&mut conn, &waiting.integration).await?;
     let unfinished = runs::unfinished(&mut conn, &stack.id).await?;
     let asked = policies::about(&mut conn, stack, KIND).await?;
     drop(conn);
     let question = Question {
         stack,
-        push,
+        push: &waiting.push,
         commit,
         changed,
         unfinished: &unfinished,
+        known: &known,
+        integration: integration.as_ref(),
     };
     question.answer(&app.judge, asked).await
 }

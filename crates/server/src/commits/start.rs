@@ -9,10 +9,11 @@ use gantry_policy::PolicyKind;
 use gantry_protocol::{RunId, RunState, RunType};
 
 use super::act::ActError;
+use super::decide::{Asked, waits};
 use crate::app::App;
 use crate::clock::UnixMillis;
 use crate::code_hosts::Repository;
-use crate::domain::{Actor, Cause, Gate, Push, Run, RunEvent, TaskInit};
+use crate::domain::{Actor, Cause, Gate, Push, Run, RunEvent, TaskInit, Urgency};
 use crate::operations::OperationError;
 use crate::operations::check_open;
 use crate::operations::runtime::{resolve, settings_of};
@@ -20,7 +21,7 @@ use crate::store::audit::{self, Deed};
 use crate::store::commit::{Choice, Commit, TrackedCommit};
 use crate::store::runs::{self, NewRun, RunRecord};
 use crate::store::stacks::{self, Stack};
-use crate::store::{StoreError, Tx, policies, pushes};
+use crate::store::{StoreError, Tx, policies, pushes, run_flags};
 
 /// A run that a push asks for.
 pub(super) struct Wish<'a> {
@@ -28,8 +29,8 @@ pub(super) struct Wish<'a> {
     pub(super) push: &'a Push,
     pub(super) commit: Commit,
     pub(super) run_type: RunType,
-    /// Runs that a policy does not want any more.
-    pub(super) cancel: Vec<String>,
+    /// What push policies want besides.
+    pub(super) asked: Asked,
 }
 
 impl Wish<'_> {
@@ -50,7 +51,7 @@ impl Wish<'_> {
             ) => {
                 let stack = &self.stack.id;
                 tracing::warn!(%stack, commit = self.commit.hash, %error, "a push starts no run");
-                nothing(app, self.stack, (self.push, &self.commit), &self.cancel).await?;
+                nothing(app, self.stack, &self.commit).await?;
                 return Ok(format!("nothing started: {error}"));
             }
             Err(error) => return Err(error.into()),
@@ -96,9 +97,11 @@ impl Wish<'_> {
         if !pushes::tell(&mut tx, &stack.id, (branch, &self.commit.hash), now).await? {
             return Ok("it was told of this commit before".to_owned());
         }
-        let unwanted: HashSet<&str> = self.cancel.iter().map(String::as_str).collect();
+        let unwanted: HashSet<&str> = self.asked.cancel.iter().map(String::as_str).collect();
         end(&mut tx, &stack, (self.push, Some(&self.commit)), |old| {
-            unwanted.contains(old.run.id.to_string().as_str())
+            // A run makes others of its own type pointless, as long as they wait.
+            let replaced = old.run.run_type == self.run_type && waits(old);
+            (replaced && unwanted.contains(old.run.id.to_string().as_str()))
                 || (self.run_type == RunType::Proposed && is_preview_of(old, branch))
         })
         .await?;
@@ -111,6 +114,12 @@ impl Wish<'_> {
             new.gate = Gate::Closed;
         }
         let record = runs::create(&mut tx, &new, &Actor::Server, now).await?;
+        for flags in &self.asked.flags {
+            run_flags::note(&app.store, &mut tx, record.run.id, flags).await?;
+        }
+        if self.asked.urgency == Urgency::Prioritised {
+            runs::set_urgency(&mut tx, record.run.id, self.asked.urgency).await?;
+        }
         if self.is_tracked() {
             let tracked = TrackedCommit {
                 commit: self.commit.clone(),
@@ -144,20 +153,39 @@ impl Wish<'_> {
 }
 
 /// A push that starts nothing: the stack was told all the same.
-pub(super) async fn nothing(
-    app: &App,
-    stack: &Stack,
-    (push, commit): (&Push, &Commit),
-    cancel: &[String],
-) -> Result<(), StoreError> {
+pub(super) async fn nothing(app: &App, stack: &Stack, commit: &Commit) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     let told = (commit.branch.as_str(), commit.hash.as_str());
     pushes::tell(&mut tx, &stack.id, told, UnixMillis::now()).await?;
-    end(&mut tx, stack, (push, Some(commit)), |old| {
-        cancel.contains(&old.run.id.to_string())
-    })
-    .await?;
     app.store.commit(tx).await
+}
+
+/// A push whose commit deployments take from here on, and that starts none itself.
+pub(super) async fn track(app: &App, stack: &Stack, commit: Commit) -> Result<String, ActError> {
+    let mut tx = app.store.begin().await?;
+    let told = (commit.branch.as_str(), commit.hash.as_str());
+    if !pushes::tell(&mut tx, &stack.id, told, UnixMillis::now()).await? {
+        return Ok("it was told of this commit before".to_owned());
+    }
+    let deed = Deed {
+        actor: &Actor::Server,
+        action: "stack.commit.set",
+        subject: format!("stack:{}", stack.id),
+        detail: serde_json::json!({ "push": commit.branch, "commit": commit.hash }),
+    };
+    let outcome = format!(
+        "nothing started: deployments take {} from here on",
+        commit.hash
+    );
+    let tracked = TrackedCommit {
+        commit,
+        set_by: Some("push policy".to_owned()),
+        choice: Choice::Set,
+    };
+    stacks::set_tracked(&mut tx, &stack.id, &tracked).await?;
+    audit::record(&app.store, &mut tx, deed).await?;
+    app.store.commit(tx).await?;
+    Ok(outcome)
 }
 
 /// A branch that is gone: nobody waits for its previews.

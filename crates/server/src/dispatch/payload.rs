@@ -16,7 +16,7 @@ use crate::logins::{self, LoginError};
 use crate::store::commit::Commit;
 use crate::store::runs::RunRecord;
 use crate::store::stacks::{self, Stack};
-use crate::store::{Conn, StoreError, artifacts, stack_salts};
+use crate::store::{Conn, StoreError, artifacts, run_flags, stack_salts};
 use crate::vault::{Vault, VaultError};
 
 /// Why a run can't be handed to anybody.
@@ -133,6 +133,7 @@ pub(super) async fn build(
         around,
         login,
         salt,
+        flags: run_flags::of(conn, run).await?,
     };
     Ok(Ok(assemble(record, handing, resolved)))
 }
@@ -144,6 +145,7 @@ struct Resolved {
     around: Surroundings,
     login: Option<GitCredentials>,
     salt: Secret,
+    flags: Vec<String>,
 }
 
 fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> RunPayload {
@@ -162,7 +164,7 @@ fn assemble(record: &RunRecord, handing: Handing<'_>, resolved: Resolved) -> Run
         created_at: record.created_at.0,
         updated_at: handing.now.0,
         metadata: record.metadata.clone(),
-        flags: Vec::new(),
+        flags: resolved.flags,
         labels: settings.labels.clone(),
         source: Source {
             url: settings.url.clone(),

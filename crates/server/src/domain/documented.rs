@@ -23,6 +23,7 @@ pub(super) fn events(attempt: Attempt) -> Vec<RunEvent> {
     let mut events = vec![
         Unblocked,
         Rejected,
+        Approved,
         Skipped,
         Leased,
         Confirm,

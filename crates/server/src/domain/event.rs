@@ -12,8 +12,10 @@ use gantry_protocol::{Attempt, LauncherId, RunState};
 pub enum RunEvent {
     /// Nothing blocks the run any more: its stack's lock is free, or it needs none.
     Unblocked,
-    /// Rejected before it started, or a thing it waited for failed.
+    /// Rejected by policies while it waited, or a thing it waited for failed.
     Rejected,
+    /// Approved by policies alone: nobody has to review its warnings.
+    Approved,
     /// A condition made the run unnecessary.
     Skipped,
     /// Handed to a launcher. Issues the next attempt number.
@@ -176,6 +178,7 @@ impl RunEvent {
             | Self::GraceOver(attempt) => Some(*attempt),
             Self::Unblocked
             | Self::Rejected
+            | Self::Approved
             | Self::Skipped
             | Self::Leased
             | Self::Reviewed(_)
@@ -205,6 +208,7 @@ impl RunEvent {
             | Self::ContactRestored(_) => ActorKind::Launcher,
             Self::Unblocked
             | Self::Rejected
+            | Self::Approved
             | Self::Skipped
             | Self::LeaseLost(_)
             | Self::GraceOver(_) => ActorKind::Server,
@@ -218,6 +222,7 @@ impl fmt::Display for RunEvent {
         f.write_str(match self {
             Self::Unblocked => "unblock",
             Self::Rejected => "reject",
+            Self::Approved => "approve by policies",
             Self::Skipped => "skip",
             Self::Leased => "lease",
             Self::InitStarted(_) => "start init",

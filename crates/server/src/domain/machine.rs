@@ -96,6 +96,7 @@ impl Run {
         match event {
             RunEvent::Unblocked
             | RunEvent::Rejected
+            | RunEvent::Approved
             | RunEvent::Skipped
             | RunEvent::Leased
             | RunEvent::LeaseLost(_)
@@ -127,11 +128,12 @@ impl Run {
     }
 
     fn by_server(&self, event: &RunEvent) -> Result<Transition, IllegalTransition> {
-        use RunState::{Confirmed, Failed, Preparing, PreparingApply, PreparingReplan, Queued};
-        use RunState::{Ready, ReplanRequested, Skipped};
+        use RunState::{Confirmed, Failed, Finished, PendingReview, Preparing, PreparingApply};
+        use RunState::{PreparingReplan, Queued, Ready, ReplanRequested, Skipped, Unconfirmed};
         match (event, self.state) {
             (RunEvent::Unblocked, Queued) => Ok(self.enter(Ready)),
-            (RunEvent::Rejected, Queued) => Ok(self.enter(Failed)),
+            (RunEvent::Rejected, Queued | Unconfirmed | PendingReview) => Ok(self.enter(Failed)),
+            (RunEvent::Approved, PendingReview) => Ok(self.enter(Finished)),
             (RunEvent::Skipped, Queued | Ready) => Ok(self.enter(Skipped)),
             (RunEvent::Leased, Ready) => Ok(self.lease(Preparing)),
             (RunEvent::Leased, Confirmed) => Ok(self.lease(PreparingApply)),

@@ -283,6 +283,11 @@ impl Run {
         &self.record().metadata
     }
 
+    /// What policies noted about it, in the order in which it was noted first.
+    async fn flags(&self, ctx: &Context<'_>) -> Result<&[String], Error> {
+        self.page.flags(ctx, self.key()).await
+    }
+
     /// The apply that a confirm would let happen, for signing; of an UNCONFIRMED run only.
     async fn document(&self, ctx: &Context<'_>) -> Result<RunDocument, Error> {
         let (stack, run) = (

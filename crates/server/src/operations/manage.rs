@@ -148,6 +148,12 @@ impl Manage {
         self.record(&mut tx, "stack.update", format!("stack:{id}"))
             .await?;
         self.app.store.commit(tx).await?;
+        let labels = (&old.settings.labels, &old.settings.space);
+        if labels != (&stack.settings.labels, &stack.settings.space) {
+            // Other policies may be about it now.
+            let judge = self.app.judge.clone();
+            tokio::spawn(async move { judge.settle_waiting().await });
+        }
         Ok(stack)
     }
 

@@ -68,6 +68,20 @@ impl ChangeKind {
     }
 }
 
+impl ChangeKind {
+    /// What happens to resources in the three plain words, oldest first: one that is replaced is deleted and added.
+    pub fn simple_actions(self) -> &'static [&'static str] {
+        match self {
+            Self::Add => &["added"],
+            Self::Change => &["changed"],
+            Self::Delete => &["deleted"],
+            Self::DeleteThenAdd => &["deleted", "added"],
+            Self::AddThenDelete => &["added", "deleted"],
+            Self::Import | Self::Move | Self::Forget => &[],
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]

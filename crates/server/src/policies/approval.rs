@@ -7,10 +7,13 @@ use gantry_policy::PolicyKind;
 use gantry_protocol::{RunId, RunState};
 use ulid::Ulid;
 
-use super::{Judge, Said, input};
+use super::known::{OfRun, OfStack};
+use super::{Judge, Said, asked, input};
 use crate::clock::UnixMillis;
-use crate::domain::{Actor, Gate, Review, RunEvent};
+use crate::domain::{Actor, AskedPolicy, Gate, Review, RunEvent};
 use crate::error::chain;
+use crate::plans::PlanKeeperError;
+use crate::store::run_flags::{self, FlagsOf};
 use crate::store::runs::{self, RunRecord};
 use crate::store::{Conn, StoreError, policies, reviews, stacks};
 
@@ -30,19 +33,26 @@ pub enum Decision {
 pub struct Opinion {
     /// What the policies say.
     pub decision: Decision,
-    /// How many policies were asked.
-    pub asked: usize,
+    asked: Vec<AskedPolicy>,
+    /// What they note about the run.
+    flags: Vec<FlagsOf>,
+    /// Why, as far as they say.
+    notes: Vec<String>,
     record: RunRecord,
     newest: Option<Ulid>,
 }
 
 impl Opinion {
-    /// Whether the run and its reviews are still those that the policies saw.
+    /// Whether the run and its reviews are still those that the policies saw, and the policies those that are to be asked.
     pub async fn still_holds(&self, conn: &mut Conn) -> Result<bool, StoreError> {
         let run = self.record.run.id;
         let same = runs::get(conn, run).await?.run == self.record.run;
         let newest = reviews::list(conn, run).await?.last().map(|row| row.id);
-        Ok(same && newest == self.newest)
+        let Some(stack) = stacks::find(conn, &self.record.run.stack).await? else {
+            return Ok(false);
+        };
+        let now = policies::about(conn, &stack, PolicyKind::Approval).await?;
+        Ok(same && newest == self.newest && asked(&now) == self.asked)
     }
 }
 
@@ -52,25 +62,47 @@ impl Judge {
     /// # Errors
     /// When the database fails. A policy without an answer does not approve.
     pub async fn opinion(&self, run: RunId) -> Result<Opinion, StoreError> {
-        let (record, asked, newest, document) = {
+        let (record, to_ask, newest, document) = {
             let mut conn = self.store.read().await?;
             let record = runs::get(&mut conn, run).await?;
             let stack = stacks::get(&mut conn, &record.run.stack).await?;
-            let asked = policies::about(&mut conn, &stack, PolicyKind::Approval).await?;
+            let to_ask = policies::about(&mut conn, &stack, PolicyKind::Approval).await?;
             let reviews = reviews::list(&mut conn, run).await?;
-            let document = input::approval(&record, &stack, &reviews);
-            (record, asked, reviews.last().map(|row| row.id), document)
+            let of_stack = OfStack::find(&mut conn, &stack).await?;
+            let document = match OfRun::find(&mut conn, &self.plans, record.clone()).await {
+                Ok(of_run) => Some(input::approval(&of_run, (&stack, &of_stack), &reviews)),
+                Err(PlanKeeperError::Store(error)) => return Err(error),
+                Err(error) => {
+                    tracing::error!(%run, error = chain(&error), "the plan of a run that waits can't be read");
+                    None
+                }
+            };
+            (record, to_ask, reviews.last().map(|row| row.id), document)
         };
-        let count = asked.len();
-        let decision = match count {
-            0 => Decision::Approved,
-            _ => together(&self.ask(asked, &document).await?),
-        };
-        Ok(Opinion {
-            decision,
-            asked: count,
+        let opinion = Opinion {
+            decision: Decision::Approved,
+            asked: asked(&to_ask),
+            flags: Vec::new(),
+            notes: Vec::new(),
             record,
             newest,
+        };
+        if to_ask.is_empty() {
+            return Ok(opinion);
+        }
+        let Some(document) = document else {
+            let silent = to_ask.iter().map(|policy| policy.id.to_string()).collect();
+            return Ok(Opinion {
+                decision: Decision::Undecided(silent),
+                ..opinion
+            });
+        };
+        let said = self.ask(to_ask, &document).await?;
+        Ok(Opinion {
+            decision: together(&said),
+            flags: said.iter().map(Said::flags).collect(),
+            notes: notes(&said),
+            ..opinion
         })
     }
 
@@ -86,46 +118,35 @@ impl Judge {
                 // Somebody said more meanwhile.
                 continue;
             }
-            let state = opinion.record.run.state;
+            for flags in &opinion.flags {
+                run_flags::note(&self.store, &mut tx, run, flags).await?;
+            }
             let now = UnixMillis::now();
-            let note = match &opinion.decision {
-                Decision::Rejected(by) => format!("rejected by {}", named(by)),
-                Decision::Approved | Decision::Undecided(_) => String::new(),
-            };
-            let event = match (state, &opinion.decision, by) {
-                (RunState::Queued, Decision::Approved, _) => {
-                    if opinion.record.gate == Gate::Open {
-                        return Ok(());
-                    }
+            match opinion.follows(by) {
+                Follows::Nothing => {}
+                Follows::Opens => {
                     runs::open_gate(&mut tx, &opinion.record.run, now).await?;
-                    return self.store.commit(tx).await;
+                    if let Some(note) = opinion.note() {
+                        runs::add_note(&mut tx, run, &note).await?;
+                    }
                 }
-                (RunState::Queued, Decision::Rejected(_), _) => (RunEvent::Rejected, Actor::Server),
-                (RunState::Unconfirmed, Decision::Rejected(_), Some(by)) => {
-                    (RunEvent::Discard, by.clone())
+                Follows::Happens(event, by) => {
+                    let note = opinion.note();
+                    runs::apply(&mut tx, run, &event, &by, note.as_deref(), now).await?;
+                    if let Some(note) = note {
+                        runs::add_note(&mut tx, run, &note).await?;
+                    }
                 }
-                (RunState::PendingReview, Decision::Rejected(_), Some(by)) => {
-                    (RunEvent::Reviewed(Review::Reject), by.clone())
-                }
-                (RunState::PendingReview, Decision::Approved, Some(by)) => {
-                    (RunEvent::Reviewed(Review::Approve), by.clone())
-                }
-                _ => return Ok(()),
-            };
-            let (event, by) = event;
-            let told = (!note.is_empty()).then_some(note.as_str());
-            runs::apply(&mut tx, run, &event, &by, told, now).await?;
-            if let Some(note) = told {
-                runs::add_note(&mut tx, run, note).await?;
             }
             return self.store.commit(tx).await;
         }
     }
 
-    /// Asks about every run that an approval policy keeps in `QUEUED`: after a start, and when policies changed.
+    /// Asks about every run that an approval policy keeps in `QUEUED` or in review: after a start, and when policies or
+    /// labels changed.
     pub async fn settle_waiting(&self) {
         let waiting = match self.store.read().await {
-            Ok(mut conn) => runs::behind_gate(&mut conn).await,
+            Ok(mut conn) => waiting(&mut conn).await,
             Err(error) => Err(error),
         };
         let waiting = waiting.unwrap_or_else(|error| {
@@ -136,16 +157,94 @@ impl Judge {
             Vec::new()
         });
         for run in waiting {
-            if let Err(error) = self.settle(run, None).await {
-                tracing::error!(%run, error = chain(&error), "could not ask who approves a run");
-            }
+            self.settle_alone(run).await;
+        }
+    }
+
+    /// Asks about a run that waits, without a review. Where that fails it goes on waiting.
+    pub async fn settle_alone(&self, run: RunId) {
+        if let Err(error) = self.settle(run, None).await {
+            tracing::error!(%run, error = chain(&error), "could not ask who approves a run");
         }
     }
 }
 
+async fn waiting(conn: &mut Conn) -> Result<Vec<RunId>, StoreError> {
+    let mut all = runs::behind_gate(conn).await?;
+    all.extend(runs::in_review(conn).await?);
+    Ok(all)
+}
+
+/// What a decision does to the run that it is about.
+enum Follows {
+    Nothing,
+    /// It may leave `QUEUED`.
+    Opens,
+    /// This, by this one.
+    Happens(RunEvent, Actor),
+}
+
+impl Opinion {
+    /// `by` is who reviewed; without one the policies speak alone.
+    fn follows(&self, by: Option<&Actor>) -> Follows {
+        use Decision::{Approved, Rejected};
+        use RunState::{PendingReview, Queued, Unconfirmed};
+        let (event, by) = match (self.record.run.state, &self.decision, by) {
+            (Queued, _, _) if self.record.gate == Gate::Open => return Follows::Nothing,
+            (Queued, Approved, _) => return Follows::Opens,
+            (Unconfirmed, Rejected(_), Some(by)) => (RunEvent::Discard, by.clone()),
+            (PendingReview, Rejected(_), Some(by)) => {
+                (RunEvent::Reviewed(Review::Reject), by.clone())
+            }
+            (PendingReview, Approved, Some(by)) => {
+                (RunEvent::Reviewed(Review::Approve), by.clone())
+            }
+            (PendingReview, Approved, None) => (RunEvent::Approved, Actor::Server),
+            (Queued | Unconfirmed | PendingReview, Rejected(_), _) => {
+                (RunEvent::Rejected, Actor::Server)
+            }
+            _ => return Follows::Nothing,
+        };
+        Follows::Happens(event, by)
+    }
+
+    /// What people are told about it.
+    fn note(&self) -> Option<String> {
+        let why = self.notes.join("; ");
+        match (&self.decision, why.is_empty()) {
+            (Decision::Rejected(by), true) => Some(format!("rejected by {}", named(by))),
+            (Decision::Rejected(by), false) => Some(format!("rejected by {}: {why}", named(by))),
+            (Decision::Approved, false) => Some(format!("approved: {why}")),
+            (Decision::Approved, true) | (Decision::Undecided(_), _) => None,
+        }
+    }
+}
+
+/// Whether a policy says a thing, with or without a reason.
+fn says(said: &Said, rule: &str) -> bool {
+    let Ok(answer) = &said.answer else {
+        return false;
+    };
+    answer.flag(rule) || !answer.texts(&with_note(rule)).is_empty()
+}
+
+fn with_note(rule: &str) -> String {
+    format!("{rule}_with_note")
+}
+
+/// The reasons of those who reject if any does, else of those who approve.
+fn notes(all: &[Said]) -> Vec<String> {
+    let rejected = all.iter().any(|said| says(said, "reject"));
+    let rule = with_note(if rejected { "reject" } else { "approve" });
+    let answers = all.iter().filter_map(|said| said.answer.as_ref().ok());
+    answers
+        .flat_map(|answer| answer.texts(&rule))
+        .cloned()
+        .collect()
+}
+
 /// All approve: approved. One rejects: rejected. Anything else waits, above all what has no answer.
 fn together(all: &[Said]) -> Decision {
-    let says = |said: &Said, rule: &str| said.answer.as_ref().is_ok_and(|a| a.flag(rule));
     let names = |which: &dyn Fn(&Said) -> bool| -> Vec<String> {
         let some = all.iter().filter(|said| which(said));
         some.map(|said| said.policy.id.to_string()).collect()

@@ -5,50 +5,86 @@
 
 use serde_json::{Value, json};
 
+use super::known::{OfRun, OfStack};
 use crate::auth::Role;
 use crate::clock::UnixMillis;
 use crate::domain::{Approval, Cause, Review, StateVersion};
 use crate::plans::PlannedChange;
+use crate::store::commit::Commit;
 use crate::store::reviews::ReviewRow;
 use crate::store::runs::RunRecord;
 use crate::store::stacks::Stack;
 
 /// What an approval policy is asked: the run, its stack, and who said what in this state and before.
-pub(super) fn approval(record: &RunRecord, stack: &Stack, reviews: &[ReviewRow]) -> Value {
+pub(super) fn approval(of: &OfRun, stack: (&Stack, &OfStack), reviews: &[ReviewRow]) -> Value {
+    let now = of.record.run.version;
     json!({
-        "run": run(record),
-        "stack": about_stack(stack, record),
+        "request": request(),
+        "run": run(of),
+        "stack": about_stack(stack.0, stack.1),
         "reviews": {
-            "current": counted(reviews, |version| version == record.run.version),
-            "older": counted(reviews, |version| version != record.run.version),
+            "current": counted(reviews, |version| version == now),
+            "older": counted(reviews, |version| version != now),
         },
     })
 }
 
-/// What a plan policy is asked: the run, its stack, and the plan as the tool shows it without what it marks as sensitive.
+/// What a plan policy is asked: the run, its stack, the run before it that changed the world, and the plan as the tool
+/// shows it without what it marks as sensitive.
 pub(super) fn plan(
-    record: &RunRecord,
-    stack: &Stack,
+    of: &OfRun,
+    stack: (&Stack, &OfStack),
+    previous: Option<&OfRun>,
     plan: Value,
-    changes: &[PlannedChange],
 ) -> Value {
-    let mut run = run(record);
-    run["changes"] = changes.iter().map(shown_change).collect();
+    let mut spacelift = json!({
+        "commit": commit(&of.record.commit),
+        "request": request(),
+        "run": run(of),
+        "stack": about_stack(stack.0, stack.1),
+    });
+    if let Some(previous) = previous {
+        spacelift["previous_run"] = run(previous);
+    }
+    json!({ "spacelift": spacelift, "terraform": plan })
+}
+
+/// A run that a push might make pointless.
+pub fn waiting(record: &RunRecord) -> Value {
     json!({
-        "spacelift": {
-            "commit": run["commit"],
-            "previous_run": null,
-            "request": { "timestamp_ns": nanos(UnixMillis::now()) },
-            "run": run,
-            "stack": about_stack(stack, record),
-        },
-        "terraform": plan,
+        "id": record.run.id.to_string(),
+        "type": record.run.run_type.as_str(),
+        "state": record.run.state.as_str(),
+        "based_on_local_workspace": record.settings.archive.is_some(),
+        "branch": record.commit.branch,
+        "commit": commit(&record.commit),
+        "created_at": nanos(record.created_at),
+        "triggered_by": record.triggered_by,
+        "updated_at": nanos(record.entered_at),
+        "user_provided_metadata": record.metadata,
     })
+}
+
+/// A commit, as whoever pushed it describes it.
+pub fn commit(commit: &Commit) -> Value {
+    json!({
+        "author": commit.author_name,
+        "branch": commit.branch,
+        "created_at": commit.timestamp.saturating_mul(1_000_000_000),
+        "hash": commit.hash,
+        "message": commit.message,
+    })
+}
+
+/// The moment of the question.
+pub fn request() -> Value {
+    json!({ "timestamp_ns": nanos(UnixMillis::now()) })
 }
 
 fn shown_change(change: &PlannedChange) -> Value {
     json!({
         "action": change.kind.action(),
+        "actions": change.kind.simple_actions(),
         "entity": {
             "address": change.address,
             "previous_address": change.previous_address,
@@ -61,29 +97,30 @@ fn shown_change(change: &PlannedChange) -> Value {
     })
 }
 
-fn run(record: &RunRecord) -> Value {
+fn run(of: &OfRun) -> Value {
+    let OfRun {
+        record,
+        flags,
+        changes,
+    } = of;
     let settings = &record.settings;
+    let changes = changes.as_ref();
     json!({
         "id": record.run.id.to_string(),
         "type": record.run.run_type.as_str(),
         "state": record.run.state.as_str(),
         "based_on_local_workspace": settings.archive.is_some(),
+        "branch": record.commit.branch,
         "drift_detection": record.cause == Cause::Drift,
-        "changes": [],
+        "changes": changes.map(|all| all.iter().map(shown_change).collect::<Vec<_>>()),
         "command": record.command.as_deref().unwrap_or_default(),
-        "commit": {
-            "author": record.commit.author_name,
-            "branch": record.commit.branch,
-            "created_at": record.commit.timestamp.saturating_mul(1_000_000_000),
-            "hash": record.commit.hash,
-            "message": record.commit.message,
-        },
+        "commit": commit(&record.commit),
         "created_at": nanos(record.created_at),
         "updated_at": nanos(record.entered_at),
         "delta": record.plan.as_ref().map(|plan| json!({
             "added": plan.add, "changed": plan.change, "deleted": plan.delete,
         })),
-        "flags": [],
+        "flags": flags,
         "runtime_config": {
             "before_init": settings.hooks.before_init,
             "project_root": settings.project_root,
@@ -95,11 +132,13 @@ fn run(record: &RunRecord) -> Value {
     })
 }
 
-fn about_stack(stack: &Stack, record: &RunRecord) -> Value {
+/// A stack.
+pub fn about_stack(stack: &Stack, known: &OfStack) -> Value {
     let settings = &stack.settings;
     json!({
         "id": stack.id.as_str(),
         "name": settings.name,
+        "additional_project_globs": [],
         "administrative": settings.administrative,
         "autodeploy": settings.approval == Approval::Automatic,
         "branch": settings.code.branch,
@@ -108,10 +147,17 @@ fn about_stack(stack: &Stack, record: &RunRecord) -> Value {
         "namespace": settings.code.namespace,
         "project_root": settings.code.project_root,
         "repository": settings.code.repository,
+        "roles": [],
         "space": { "id": settings.space },
-        "state": record.run.state.as_str(),
+        "state": known.state.map_or("NONE", |state| state.as_str()),
         "terraform_version": settings.vendor.tool().version,
-        "worker_pool": { "id": record.pool.to_string() },
+        "tracked_commit": stack.tracked.as_ref().map(|tracked| commit(&tracked.commit)),
+        "worker_pool": {
+            "id": settings.pool.map(|pool| pool.to_string()),
+            "labels": known.pool.as_ref().map(|pool| &pool.labels),
+            "name": known.pool.as_ref().map(|pool| &pool.name),
+            "public": false,
+        },
     })
 }
 
@@ -132,6 +178,8 @@ fn counted(reviews: &[ReviewRow], fits: impl Fn(StateVersion) -> bool) -> Value 
 fn shown(review: &ReviewRow) -> Value {
     json!({
         "author": review.author,
+        "author_roles": [{ "id": review.role.as_str(), "slug": review.role.as_str(),
+            "name": review.role.as_str() }],
         "note": review.note,
         "state": review.state.as_str(),
         "request": { "timestamp_ns": nanos(review.given_at) },
@@ -145,7 +193,8 @@ fn shown(review: &ReviewRow) -> Value {
     })
 }
 
-fn nanos(at: UnixMillis) -> i64 {
+/// Unix nanoseconds.
+pub fn nanos(at: UnixMillis) -> i64 {
     at.0.saturating_mul(1_000_000)
 }
 

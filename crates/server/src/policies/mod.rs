@@ -6,20 +6,26 @@
 
 mod approval;
 mod input;
+mod known;
 mod plan;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_policy::{CompileError, EvalError, Evaluation, Limits, PolicyKind, Sandbox, User};
 use serde_json::{Map, Value};
 
 pub use approval::{Decision, Opinion, named};
+pub use input::{about_stack, commit, nanos, request, waiting};
+pub use known::OfStack;
 
 use crate::clock::UnixMillis;
+use crate::domain::AskedPolicy;
 use crate::error::chain;
 use crate::plans::PlanKeeper;
 use crate::store::policies::{self, Policy, Sample};
+use crate::store::run_flags::FlagsOf;
 use crate::store::{Store, StoreError};
 
 /// Who evaluates where this process is root: nobody.
@@ -28,8 +34,17 @@ const NOBODY: User = User {
     gid: 65534,
 };
 
-/// Evaluations at the same time; more wait. Each may take all of one processor.
+/// Evaluations that decide something at the same time; more wait. Each may take all of one processor.
 const AT_ONCE: usize = 2;
+
+/// The same of those that decide nothing, which have to wait longer than those that do.
+const TRIALS_AT_ONCE: usize = 1;
+
+/// How long somebody who tries a policy waits for a turn.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long all policies of one kind may take together about one thing. Those that are not reached have no answer.
+const TOGETHER: Duration = Duration::from_secs(5 * 60);
 
 /// Evaluates policies.
 #[derive(Clone, Debug)]
@@ -38,6 +53,7 @@ pub struct Judge {
     plans: PlanKeeper,
     sandbox: Sandbox,
     turns: Arc<tokio::sync::Semaphore>,
+    trials: Arc<tokio::sync::Semaphore>,
 }
 
 /// Why there is no answer.
@@ -49,6 +65,12 @@ pub enum JudgeError {
     /// The evaluation failed.
     #[error(transparent)]
     Eval(#[from] EvalError),
+    /// Its turn did not come.
+    #[error("too many policies are tried at the moment; try again in a minute")]
+    Busy,
+    /// Those before it took all the time.
+    #[error("the policies before this one took {} s together", TOGETHER.as_secs())]
+    NoTimeLeft,
 }
 
 /// What one policy said.
@@ -72,6 +94,7 @@ impl Judge {
             plans,
             sandbox,
             turns: Arc::new(tokio::sync::Semaphore::new(AT_ONCE)),
+            trials: Arc::new(tokio::sync::Semaphore::new(TRIALS_AT_ONCE)),
         }
     }
 
@@ -86,10 +109,30 @@ impl Judge {
         body: &str,
         input: &Value,
     ) -> Result<Evaluation, JudgeError> {
-        // The semaphore is never closed.
-        let _turn = self.turns.acquire().await;
+        let _turn = self.trial().await?;
+        self.evaluate(kind, name, body, input).await
+    }
+
+    async fn evaluate(
+        &self,
+        kind: PolicyKind,
+        name: &str,
+        body: &str,
+        input: &Value,
+    ) -> Result<Evaluation, JudgeError> {
         let policy = self.sandbox.compile(kind, name, body).await?;
-        Ok(self.sandbox.evaluate(&policy, input).await?)
+        let sandbox = self.sandbox.clone().with_time(kind.time());
+        Ok(sandbox.evaluate(&policy, input).await?)
+    }
+
+    /// A turn for what decides nothing: it never takes one from what does.
+    async fn trial(&self) -> Result<impl Drop, JudgeError> {
+        let turn = Arc::clone(&self.trials).acquire_owned();
+        match tokio::time::timeout(PATIENCE, turn).await {
+            // The semaphore is never closed.
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(JudgeError::Busy),
+        }
     }
 
     /// Whether a text is a policy of this kind. Read in a child: some texts keep the reader busy for long.
@@ -97,6 +140,7 @@ impl Judge {
     /// # Errors
     /// What is wrong with it.
     pub async fn check(&self, kind: PolicyKind, name: &str, body: &str) -> Result<(), JudgeError> {
+        // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         self.sandbox.compile(kind, name, body).await?;
         Ok(())
@@ -108,10 +152,17 @@ impl Judge {
     /// When the database fails. What a policy has no answer to stands in its [`Said`].
     pub async fn ask(&self, asked: Vec<Policy>, input: &Value) -> Result<Vec<Said>, StoreError> {
         let mut all = Vec::with_capacity(asked.len());
+        let begun = tokio::time::Instant::now();
         for policy in asked {
-            let answer = self
-                .simulate(policy.kind, policy.id.as_str(), &policy.body, input)
-                .await;
+            let answer = match begun.elapsed() < TOGETHER {
+                true => {
+                    // The semaphore is never closed.
+                    let _turn = self.turns.acquire().await;
+                    let (id, body) = (policy.id.as_str(), &policy.body);
+                    self.evaluate(policy.kind, id, body, input).await
+                }
+                false => Err(JudgeError::NoTimeLeft),
+            };
             if let Err(error) = &answer {
                 tracing::warn!(policy = %policy.id, error = chain(error), "a policy has no answer");
             }
@@ -135,13 +186,31 @@ impl Judge {
 }
 
 impl Said {
+    /// What it notes about the run; nothing without an answer.
+    pub fn flags(&self) -> FlagsOf {
+        let texts = |rule: &str| {
+            let answer = self.answer.as_ref().ok();
+            answer.map_or_else(Vec::new, |answer| answer.texts(rule).to_vec())
+        };
+        FlagsOf {
+            policy: self.policy.id.clone(),
+            reset: texts("reset_flag"),
+            set: texts("flag"),
+        }
+    }
+
     /// One word for lists.
     fn outcome(&self) -> &'static str {
         let Ok(answer) = &self.answer else {
             return "error";
         };
         let rules: &[(&str, &str)] = match self.policy.kind {
-            PolicyKind::Approval => &[("reject", "reject"), ("approve", "approve")],
+            PolicyKind::Approval => &[
+                ("reject", "reject"),
+                ("reject_with_note", "reject"),
+                ("approve", "approve"),
+                ("approve_with_note", "approve"),
+            ],
             PolicyKind::Plan | PolicyKind::Initialization => &[("deny", "deny"), ("warn", "warn")],
             PolicyKind::Push => &[
                 ("ignore", "ignore"),
@@ -157,6 +226,15 @@ impl Said {
             (None, PolicyKind::Approval | PolicyKind::Push) => "undecided",
         }
     }
+}
+
+/// Which policies these are, as they are now.
+fn asked(policies: &[Policy]) -> Vec<AskedPolicy> {
+    let asked = policies.iter().map(|policy| AskedPolicy {
+        id: policy.id.to_string(),
+        updated_at: policy.updated_at.0,
+    });
+    asked.collect()
 }
 
 /// An answer as people see it: every rule of the kind under its name.

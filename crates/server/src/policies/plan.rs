@@ -7,12 +7,14 @@
 use gantry_policy::PolicyKind;
 use gantry_protocol::{Attempt, RunId};
 
-use super::{Judge, Said, input};
+use super::known::{OfRun, OfStack};
+use super::{Judge, Said, asked, input};
 use crate::domain::{AskedPolicy, PlanVerdict};
 use crate::error::chain;
 use crate::plans::PlanKeeperError;
 use crate::store::plans::{self, PlanContent, PlanRow};
 use crate::store::policies::{self, Policy};
+use crate::store::run_flags::{self, FlagsOf};
 use crate::store::runs::{self, RunRecord};
 use crate::store::stacks::{self, Stack};
 use crate::store::{Conn, StoreError};
@@ -46,18 +48,32 @@ impl Judge {
         if policies.is_empty() {
             return Ok(PlanVerdict::default());
         }
-        let verdict = match &row {
-            Some(row) => {
-                self.ask_about(row, policies, &record, &stack, asked)
-                    .await?
-            }
-            None => unasked(asked, "the launcher sent no plan as data (it may be older)"),
+        let Some(row) = row else {
+            let why = "the launcher sent no plan as data (it may be older)";
+            return Ok(unasked(asked, why));
         };
-        if let Some(row) = &row {
-            let mut tx = self.store.begin().await?;
-            plans::keep_verdict(&mut tx, row, &verdict).await?;
-            self.store.commit(tx).await?;
+        // What was begun is ended and kept, also when whoever asks loses patience and asks again.
+        let judge = self.clone();
+        let about = About {
+            row,
+            record,
+            stack,
+            policies,
+            asked,
+        };
+        let done = tokio::spawn(async move { judge.ask_and_keep(about).await });
+        done.await
+            .expect("invariant: asking policies does not panic, and nobody aborts it")
+    }
+
+    async fn ask_and_keep(&self, about: About) -> Result<PlanVerdict, PlanKeeperError> {
+        let (verdict, flags) = self.ask_about(&about).await?;
+        let mut tx = self.store.begin().await?;
+        plans::keep_verdict(&mut tx, &about.row, &verdict).await?;
+        for flags in &flags {
+            run_flags::note(&self.store, &mut tx, about.row.run, flags).await?;
         }
+        self.store.commit(tx).await?;
         Ok(verdict)
     }
 
@@ -80,29 +96,42 @@ impl Judge {
 
     async fn ask_about(
         &self,
-        row: &PlanRow,
-        policies: Vec<Policy>,
-        record: &RunRecord,
-        stack: &Stack,
-        asked: Vec<AskedPolicy>,
-    ) -> Result<PlanVerdict, PlanKeeperError> {
+        about: &About,
+    ) -> Result<(PlanVerdict, Vec<FlagsOf>), PlanKeeperError> {
+        let (row, asked) = (&about.row, about.asked.clone());
         if let PlanContent::Withheld(why) = &row.content {
-            return Ok(unasked(asked, &format!("there is no plan as data: {why}")));
+            let verdict = unasked(asked, &format!("there is no plan as data: {why}"));
+            return Ok((verdict, Vec::new()));
         }
-        let changes = self.plans.changes(row).await?.unwrap_or_default();
-        let plan = self.plans.document(row).await?;
-        let document = input::plan(record, stack, plan.unwrap_or_default(), &changes);
-        let said = self.ask(policies, &document).await?;
-        Ok(together(asked, &said))
+        let document = {
+            let mut conn = self.store.read().await?;
+            let of_run = OfRun {
+                changes: self.plans.changes(row).await?,
+                ..OfRun::find(&mut conn, &self.plans, about.record.clone()).await?
+            };
+            let stack = &about.stack;
+            let of_stack = OfStack::find(&mut conn, stack).await?;
+            let previous = runs::last_applied(&mut conn, &stack.id, row.run).await?;
+            let previous = match previous {
+                Some(record) => Some(OfRun::find(&mut conn, &self.plans, record).await?),
+                None => None,
+            };
+            let plan = self.plans.document(row).await?.unwrap_or_default();
+            input::plan(&of_run, (stack, &of_stack), previous.as_ref(), plan)
+        };
+        let said = self.ask(about.policies.clone(), &document).await?;
+        let flags = said.iter().map(Said::flags).collect();
+        Ok((together(asked, &said), flags))
     }
 }
 
-fn asked(policies: &[Policy]) -> Vec<AskedPolicy> {
-    let asked = policies.iter().map(|policy| AskedPolicy {
-        id: policy.id.to_string(),
-        updated_at: policy.updated_at.0,
-    });
-    asked.collect()
+/// A plan and who is to be asked about it.
+struct About {
+    row: PlanRow,
+    record: RunRecord,
+    stack: Stack,
+    policies: Vec<Policy>,
+    asked: Vec<AskedPolicy>,
 }
 
 /// Every policy denies what it can't be asked about.

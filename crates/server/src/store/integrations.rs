@@ -37,6 +37,11 @@ pub struct Integration {
     pub updated_at: UnixMillis,
 }
 
+/// The kind of host's name in the API.
+pub fn vendor_name(host: CodeHost) -> &'static str {
+    host.code()
+}
+
 /// What the token is sealed for.
 pub fn token_purpose(id: &IntegrationId) -> String {
     format!("token of integration `{id}`")

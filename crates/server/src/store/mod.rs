@@ -26,6 +26,7 @@ pub mod pool_keys;
 pub mod pools;
 pub mod reviews;
 pub mod pushes;
+pub mod run_flags;
 pub mod run_overrides;
 pub mod runs;
 pub mod server_keys;

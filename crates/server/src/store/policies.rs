@@ -3,7 +3,7 @@
 //! Takes and gives policies as they were written. Never: an evaluation kept for ever, or one whose input is
 //! larger than its bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gantry_policy::PolicyKind;
 use gantry_protocol::StackId;
@@ -140,11 +140,14 @@ pub async fn insert(conn: &mut Conn, policy: &Policy) -> Result<(), StoreError> 
 }
 
 /// Replaces what may change of a policy: everything but its id, kind and space.
+///
+/// # Errors
+/// Also when it was deleted meanwhile.
 pub async fn update(conn: &mut Conn, policy: &Policy) -> Result<(), StoreError> {
     let sql =
         "UPDATE policies SET name = $2, description = $3, body = $4, labels = $5, updated_at = $6
                WHERE id = $1 AND deleted_at IS NULL";
-    sqlx::query(sql)
+    let done = sqlx::query(sql)
         .bind(policy.id.as_str())
         .bind(&policy.name)
         .bind(&policy.description)
@@ -153,7 +156,13 @@ pub async fn update(conn: &mut Conn, policy: &Policy) -> Result<(), StoreError> 
         .bind(policy.updated_at.0)
         .execute(conn)
         .await?;
-    Ok(())
+    match done.rows_affected() {
+        0 => Err(StoreError::NotFound {
+            kind: "policy",
+            id: policy.id.to_string(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Marks a policy as deleted: it decides nothing from here on.
@@ -244,15 +253,24 @@ pub async fn attached_to(
     conn: &mut Conn,
     stacks: &[Stack],
 ) -> Result<HashMap<StackId, Attachments>, StoreError> {
+    let all = list(conn).await?;
+    choose(conn, stacks, all).await
+}
+
+/// Those of `all` that are about each of these stacks.
+async fn choose(
+    conn: &mut Conn,
+    stacks: &[Stack],
+    all: Vec<Policy>,
+) -> Result<HashMap<StackId, Attachments>, StoreError> {
     let sql = "SELECT stack_id, policy_id FROM policy_attachments WHERE stack_id IN ($list)";
     let (ids, homes) = ids_and_spaces(stacks);
     let by_hand: Vec<(String, String)> = many::rows(conn, sql, &ids).await?;
+    let by_hand: HashSet<(String, String)> = by_hand.into_iter().collect();
     let lines = spaces::lineages(conn, &homes).await?;
-    let all = list(conn).await?;
     let how = |policy: &Policy, stack: &Stack| {
-        let pair =
-            |(at, id): &(String, String)| at == stack.id.as_str() && id == policy.id.as_str();
-        if by_hand.iter().any(pair) {
+        let pair = (stack.id.to_string(), policy.id.to_string());
+        if by_hand.contains(&pair) {
             return Some(Attached::ByHand);
         }
         let line = lines.get(&stack.settings.space);
@@ -276,11 +294,24 @@ pub async fn about(
     stack: &Stack,
     kind: PolicyKind,
 ) -> Result<Vec<Policy>, StoreError> {
-    let all = attached(conn, stack).await?.into_iter();
-    Ok(all
-        .map(|(policy, _)| policy)
-        .filter(|policy| policy.kind == kind)
-        .collect())
+    let sql = "SELECT * FROM policies WHERE deleted_at IS NULL AND kind = $2
+                 AND (labels LIKE '%autoattach:%'
+                      OR id IN (SELECT policy_id FROM policy_attachments WHERE stack_id = $1))
+               ORDER BY id";
+    let rows: Vec<Row> = sqlx::query_as(sql)
+        .bind(stack.id.as_str())
+        .bind(kind.code())
+        .fetch_all(&mut *conn)
+        .await?;
+    let all = rows.into_iter().map(Policy::try_from);
+    let about = choose(
+        conn,
+        std::slice::from_ref(stack),
+        all.collect::<Result<_, _>>()?,
+    )
+    .await?;
+    let about = about.into_values().flatten();
+    Ok(about.map(|(policy, _)| policy).collect())
 }
 
 /// Keeps an evaluation, and forgets the oldest beyond the bound.

@@ -56,6 +56,7 @@ pub async fn remove_run(conn: &mut Conn, run: RunId) -> Result<bool, StoreError>
         "DELETE FROM run_plans WHERE run_id = $1",
         "DELETE FROM local_workspaces WHERE run_id = $1",
         "DELETE FROM run_overrides WHERE run_id = $1",
+        "DELETE FROM run_flags WHERE run_id = $1",
         "DELETE FROM run_reviews WHERE run_id = $1",
         "DELETE FROM run_results WHERE run_id = $1",
         "DELETE FROM run_transitions WHERE run_id = $1",

@@ -151,7 +151,8 @@ async fn a_text_is_tried_on_an_input() {
     let said: Value = serde_json::from_str(said["policySimulate"].as_str().unwrap()).unwrap();
     assert_eq!(
         said,
-        json!({ "approve": true, "reject": false, "sample": false })
+        json!({ "approve": true, "approve_with_note": [], "flag": [], "reject": false,
+            "reject_with_note": [], "reset_flag": [], "sample": false })
     );
     let plan = "package spacelift\ndeny[m] { m := input.terraform.message }\n";
     let said = world
@@ -169,10 +170,10 @@ async fn a_text_is_tried_on_an_input() {
         .refused(SIMULATE, try_it("PLAN", plan, "{"))
         .await;
     assert!(refused.contains("expected a JSON document"), "{refused}");
-    let endless = "package spacelift\ndeny[m] { a := numbers.range(1, 100000)\n x := a[_]; y := a[_]; z := a[_]; x + y + z == -1; m := \"x\" }\n";
+    let endless = "package spacelift\napprove { a := numbers.range(1, 100000)\n x := a[_]; y := a[_]; z := a[_]; x + y + z == -1 }\n";
     let refused = world
         .writer
-        .refused(SIMULATE, try_it("PLAN", endless, "{}"))
+        .refused(SIMULATE, try_it("APPROVAL", endless, "{}"))
         .await;
     assert!(refused.contains("took longer than 5"), "{refused}");
     let denied = world

@@ -294,6 +294,70 @@ async fn messages_paths_and_policies_decide() {
     assert!(outcome.contains("unknown field `nonsense`"), "{outcome}");
 }
 
+const RULES: &str = r#"package spacelift
+track { input.push.branch == input.stack.branch; not touched["docs"] }
+propose { input.push.branch != input.stack.branch }
+notrigger { touched["hold"] }
+fail { touched["docs"] }
+message["docs are elsewhere"] { fail }
+prioritize { input.vcs_integration.provider == "GITHUB"; not input.stack.worker_pool.public; touched.first }
+cancel[run.id] { run := input.in_progress[_]; run.type }
+flag[f] { touched[path]; f := sprintf("touches:%s", [path]) }
+touched[path] { path := input.push.affected_files[_] }
+sample { input.request.timestamp_ns > 0 }
+"#;
+
+#[tokio::test]
+async fn push_policies_say_more_than_which_run() {
+    let world = World::new().await;
+    world.stack().await;
+    let host = Host::new(&world, "GITHUB", json!({})).await;
+    let rules = new("push", "GIT_PUSH", RULES, &["autoattach:*"]);
+    world.admin.ok(CREATE, rules).await;
+    let push = async |branch: &str, path: &str| {
+        let head = host.commit(branch, path, path);
+        let outcome = host.tell(branch, &head, &[path]).await;
+        (head, outcome)
+    };
+    let state = async |run: &str| {
+        let all = host.runs().await;
+        all.into_iter().find(|one| one["id"] == run).unwrap()["state"].clone()
+    };
+    let run_of = |outcome: &str| outcome.rsplit(' ').next().unwrap().to_owned();
+
+    let (_, outcome) = push("feature", "first").await;
+    assert!(outcome.starts_with("net: PROPOSED run "), "{outcome}");
+    let preview = run_of(&outcome);
+    let shown = "query($run:ID!){stack(id: \"net\"){run(id: $run){flags,prioritized}}}";
+    let found = world.reader.ok(shown, json!({ "run": preview })).await;
+    let expected = json!({ "flags": ["touches:first"], "prioritized": true });
+    assert_eq!(found["stack"]["run"], expected);
+
+    // A run makes only others of its type pointless, and only while they wait.
+    let (_, outcome) = push("main", "second").await;
+    let first = run_of(&outcome);
+    let (_, outcome) = push("main", "third").await;
+    let second = run_of(&outcome);
+    assert_eq!(state(&first).await, "CANCELED");
+    assert_eq!(state(&preview).await, "READY");
+    world
+        .happens(&second, gantry_server::domain::RunEvent::Leased)
+        .await;
+
+    // Deployments take what is tracked without a run, also when the branch has more by then.
+    let (head, outcome) = push("main", "hold").await;
+    let expected = format!("net: nothing started: deployments take {head} from here on");
+    assert_eq!(outcome, expected);
+    assert_eq!(state(&second).await, "PREPARING", "nothing takes its place");
+    let (_, outcome) = push("main", "docs").await;
+    let expected = "net: nothing started: no push policy wants it: docs are elsewhere";
+    assert_eq!(outcome, expected);
+    let run = crate::runs::deploy(&world.writer).await;
+    let all = host.runs().await;
+    let run = all.iter().find(|one| one["id"] == run.as_str()).unwrap();
+    assert_eq!(run["commit"]["hash"], head.as_str());
+}
+
 #[tokio::test]
 async fn repositories_are_asked_in_turns() {
     let world = World::new().await;

@@ -6,7 +6,7 @@ use gantry_protocol::control::run::{GrantAnswer, Lease, Outcome, RunResult};
 use gantry_protocol::plan::{HIDDEN, PlanData};
 use gantry_protocol::{RunState, RunType};
 use gantry_server::domain::Approval;
-use gantry_server::store::{plans, policies};
+use gantry_server::store::{plans, policies, run_flags};
 use serde_json::{Value, json};
 
 use crate::client::{Client, changes, code, ended, path};
@@ -199,6 +199,88 @@ async fn a_preview_with_warnings_waits_for_reviewers_where_there_are_any() {
     client.put_plan(lease, &plan("create")).await.unwrap();
     let taken = client.result(lease, &success()).await.unwrap();
     assert_eq!(taken.state, RunState::PendingReview);
+}
+
+/// Waits until a run is in a state.
+async fn becomes(world: &World, lease: Lease, state: RunState) {
+    let mut changes = world.control.store.changes();
+    let there = async {
+        while world.state(lease.run).await != state {
+            changes.changed().await.unwrap();
+        }
+    };
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(60), there).await;
+    let found = world.state(lease.run).await;
+    assert!(in_time.is_ok(), "{found} instead of {state}");
+}
+
+async fn flags(world: &World, lease: Lease) -> Vec<String> {
+    let mut conn = world.control.store.read().await.unwrap();
+    run_flags::of(&mut conn, lease.run).await.unwrap()
+}
+
+const NOTES: &str = r#"package spacelift
+flag["new"] { input.spacelift.run.changes[_].action == "added" }
+flag[sprintf("after %s", [input.spacelift.previous_run.id])] { true }
+reset_flag["seen"] { true }
+warn["look"] { input.spacelift.run.type == "PROPOSED" }
+"#;
+
+const BY_NOTES: &str = r#"package spacelift
+approve_with_note["it is only new"] { input.run.flags[_] == "new"; input.run.changes[_].actions[_] == "added" }
+reject_with_note["nothing goes"] { input.run.changes[_].actions[_] == "deleted" }
+flag["seen"] { true }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_tell_each_other_and_launchers_and_decide_without_a_review() {
+    let (world, client) = with_policy(NOTES).await;
+    world
+        .add_policy("eyes", PolicyKind::Approval, BY_NOTES)
+        .await;
+    let lease = planned(&world, &client, RunType::Proposed, Approval::Person).await;
+    client.put_plan(lease, &plan("create")).await.unwrap();
+    let taken = client.result(lease, &success()).await.unwrap();
+    assert_eq!(taken.state, RunState::PendingReview);
+    becomes(&world, lease, RunState::Finished).await;
+    assert_eq!(flags(&world, lease).await, ["new", "seen"]);
+    assert!(
+        note(&world, lease)
+            .await
+            .contains("approved: it is only new")
+    );
+
+    // What was noted about a plan comes with its apply, and its run is the next one's previous.
+    let lease = planned(&world, &client, RunType::Tracked, Approval::Person).await;
+    client.put_plan(lease, &plan("create")).await.unwrap();
+    let parked = client.park(&world, lease).await;
+    assert_eq!(parked.state, RunState::Unconfirmed);
+    let confirm = gantry_server::domain::RunEvent::Confirm;
+    world.decide(lease.run, confirm, None).await;
+    let payload = world.open(&client, &client.next_run().await).await;
+    assert_eq!(payload.flags[0], "new");
+    let apply = Lease {
+        attempt: payload.attempt,
+        ..lease
+    };
+    let answer = client.grant(apply, 1, RunState::Applying).await.unwrap();
+    assert!(matches!(answer, GrantAnswer::Granted { .. }), "{answer:?}");
+    client
+        .result(apply, &ended(Outcome::Succeeded))
+        .await
+        .unwrap();
+
+    let after = format!("after {}", lease.run);
+    let lease = planned(&world, &client, RunType::Tracked, Approval::Person).await;
+    client.put_plan(lease, &plan("delete")).await.unwrap();
+    assert_eq!(flags(&world, lease).await.join(","), after);
+    client.park(&world, lease).await;
+    becomes(&world, lease, RunState::Failed).await;
+    assert_eq!(flags(&world, lease).await, [after, "seen".to_owned()]);
+    assert_eq!(
+        note(&world, lease).await,
+        "rejected by policy `eyes`: nothing goes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

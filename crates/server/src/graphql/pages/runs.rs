@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::graphql::context::look;
 use crate::store::reviews::{self, ReviewRow};
+use crate::store::run_flags;
 use crate::store::runs::{self, RunRecord, TransitionRow};
 
 #[derive(Default)]
@@ -18,6 +19,7 @@ pub(in crate::graphql) struct RunPage {
     needing_approval: OnceCell<HashSet<RunId>>,
     histories: OnceCell<HashMap<RunId, Vec<TransitionRow>>>,
     reviews: OnceCell<HashMap<RunId, Vec<ReviewRow>>>,
+    flags: OnceCell<HashMap<RunId, Vec<String>>>,
 }
 
 impl RunPage {
@@ -67,6 +69,20 @@ impl RunPage {
             Ok::<_, Error>(runs::histories(&mut conn, &self.ids()).await?)
         };
         let all = self.histories.get_or_try_init(ask).await?;
+        Ok(all.get(&id).map_or(&[], Vec::as_slice))
+    }
+
+    /// In the order in which policies set them first.
+    pub(in crate::graphql) async fn flags(
+        &self,
+        ctx: &Context<'_>,
+        id: RunId,
+    ) -> Result<&[String], Error> {
+        let ask = || async {
+            let mut conn = look(ctx)?.read().await?;
+            Ok::<_, Error>(run_flags::of_runs(&mut conn, &self.ids()).await?)
+        };
+        let all = self.flags.get_or_try_init(ask).await?;
         Ok(all.get(&id).map_or(&[], Vec::as_slice))
     }
 

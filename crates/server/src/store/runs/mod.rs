@@ -18,5 +18,8 @@ pub use change::{
 pub use pages::{
     PAGE, histories, latest_of, lock_holders, named, newest_of, overtaken, waiting_in,
 };
-pub use read::{Listing, behind_gate, find, get, history, list, lock_holder, unfinished};
+pub use read::{
+    Listing, behind_gate, find, get, history, in_review, last_applied, list, lock_holder,
+    unfinished,
+};
 pub use record::{RunRecord, RunSettings, TransitionRow};

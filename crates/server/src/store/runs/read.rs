@@ -92,6 +92,32 @@ pub async fn behind_gate(conn: &mut Conn) -> Result<Vec<RunId>, StoreError> {
     rows.iter().map(|(id,)| parse("run id", id)).collect()
 }
 
+/// The previews that wait for reviews of their warnings, oldest first.
+pub async fn in_review(conn: &mut Conn) -> Result<Vec<RunId>, StoreError> {
+    let sql = "SELECT id FROM runs WHERE state = 'PENDING_REVIEW' ORDER BY id";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(conn).await?;
+    rows.iter().map(|(id,)| parse("run id", id)).collect()
+}
+
+/// The run of a stack that changed the world last and ended well, before `before` was made.
+pub async fn last_applied(
+    conn: &mut Conn,
+    stack: &StackId,
+    before: RunId,
+) -> Result<Option<RunRecord>, StoreError> {
+    let sql = "SELECT * FROM runs WHERE stack_id = $1 AND id < $2 AND run_type <> 'PROPOSED'
+                 AND run_type IN ('TRACKED', 'DESTROY') AND state = 'FINISHED'
+                 AND EXISTS (SELECT 1 FROM run_transitions WHERE run_id = runs.id
+                             AND state IN ('APPLYING', 'DESTROYING'))
+               ORDER BY id DESC LIMIT 1";
+    let row: Option<Row> = sqlx::query_as(sql)
+        .bind(stack.as_str())
+        .bind(before.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map(RunRecord::try_from).transpose()
+}
+
 /// A stack's runs that have not ended, oldest first.
 pub async fn unfinished(conn: &mut Conn, stack: &StackId) -> Result<Vec<RunRecord>, StoreError> {
     let sql = "SELECT * FROM runs WHERE stack_id = $1 AND state IN ('QUEUED', 'READY', 'PREPARING',

@@ -101,6 +101,11 @@ async fn settle(
         take(&mut tx, held.current()?, result, said, now).await?
     };
     control.store.commit(tx).await?;
+    if taken.counted && matches!(taken.state, RunState::Unconfirmed | RunState::PendingReview) {
+        // What policies say without anybody's review. The launcher does not wait for it.
+        let judge = control.judge.clone();
+        tokio::spawn(async move { judge.settle_alone(run).await });
+    }
     let logs = control.logs.clone();
     tokio::spawn(async move { logs.gather_attempt(run, attempt).await });
     Ok(Some(taken))

@@ -1,5 +1,8 @@
 //! Code hosts that only agents reach: every question through the real agent and its rules, git through the bridge.
 
+use gantry_server::announce::{Word, ignored};
+use gantry_server::store::commit::Commit;
+use gantry_server::store::stacks;
 use serde_json::{Value, json};
 
 use super::agent::{GATEWAY, pool, start};
@@ -75,7 +78,32 @@ async fn every_vendor_answers_every_question_through_an_agent() {
         assert_eq!(told.target, status(&played));
         let (name, value) = played.proof;
         assert_eq!(told.headers[name], value, "{}", played.vendor);
+        // A push that starts nothing may show as a failed check.
+        say_ignored(&world, url, "docs are elsewhere").await;
+        let of = |seen: &super::played::Seen| seen.body.contains("docs are elsewhere");
+        let told = host.seen().into_iter().find(of).unwrap();
+        assert_eq!(told.target, status(&played));
+        assert!(told.body.to_lowercase().contains("\"fail"), "{}", told.body);
     }
+}
+
+async fn say_ignored(world: &World, url: &str, text: &str) {
+    let app = world.app();
+    let mut conn = app.store.read().await.unwrap();
+    let stack = stacks::get(&mut conn, &"net".parse().unwrap()).await;
+    drop(conn);
+    let mut stack = stack.unwrap();
+    url.clone_into(&mut stack.settings.code.url);
+    let commit = Commit {
+        hash: NEW.to_owned(),
+        ..Commit::default()
+    };
+    let word = Word {
+        fails: true,
+        text: text.to_owned(),
+    };
+    let told = ignored(app, &stack, &commit, &word).await.unwrap();
+    assert_eq!(told, Ok(()));
 }
 
 const TRIGGER: &str = "mutation{runTrigger(stack: \"net\"){id,branch,commit{hash,message},note}}";
