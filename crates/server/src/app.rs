@@ -21,7 +21,7 @@ use crate::policies::Judge;
 use crate::store::{DATABASE, StorageFault, Store, StoreError};
 use crate::tasks::retention::Retention;
 use crate::vault::{Vault, VaultError};
-use crate::vcs_probe::Sources;
+use crate::vcs_probe::{Memory, Sources};
 use crate::workers::{self, Control};
 
 /// The parts of a running server.
@@ -200,6 +200,7 @@ impl App {
             environment: config.git_environment,
             proxies: config.outside.proxies.clone(),
             ca_file: ca_file(dir, &config.outside.roots)?,
+            memory: Memory::default(),
         };
         let judge = control.judge.clone();
         let stopping = control.stopping.clone();

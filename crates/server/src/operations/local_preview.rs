@@ -92,7 +92,6 @@ impl Operate {
         let found = found.filter(|found| found.stack == stack.id && found.run.is_none());
         let archive = found.and_then(|found| found.archive).ok_or_else(missing)?;
         let commit = self.deployed(&stack).await?;
-        let commit = self.described(&stack, commit).await;
         let run = self.queued(&stack, RunType::Proposed, TaskInit::Run);
         let mut overrides = Vec::new();
         for (name, value) in wish.overrides {

@@ -28,11 +28,10 @@ impl Operate {
         if old.settings.archive.is_some() {
             return Err(OperationError::FilesGone { run: old.run.id });
         }
-        let commit = self.described(&stack, old.commit).await;
-        let short: String = commit.hash.chars().take(8).collect();
-        let title = format!("Deployment of {} at {short}", commit.branch);
+        let short: String = old.commit.hash.chars().take(8).collect();
+        let title = format!("Deployment of {} at {short}", old.commit.branch);
         let run = self.queued(&stack, RunType::Tracked, TaskInit::Run);
-        let new = self.new_run(&stack, run, title, commit, None, metadata)?;
+        let new = self.new_run(&stack, run, title, old.commit, None, metadata)?;
         self.create(self.settled(&stack, new, None).await?).await
     }
 

@@ -39,8 +39,7 @@ impl Operate {
             return Err(OperationError::FilesGone { run: old.run.id });
         }
         let run = self.queued(&stack, old.run.run_type, old.run.task_init);
-        let commit = self.described(&stack, old.commit).await;
-        let new = self.new_run(&stack, run, old.title, commit, old.command, metadata)?;
+        let new = self.new_run(&stack, run, old.title, old.commit, old.command, metadata)?;
         self.settled(&stack, new, None).await
     }
 }

@@ -24,7 +24,8 @@ impl Operate {
         Ok(Repository::of(&self.app, &settings.code.url, &settings.space).await?)
     }
 
-    /// A new run with the settings that it will have.
+    /// A new run with the settings that it will have, and its commit with what the host tells of it: asked for last, as
+    /// it came along with the settings.
     pub(super) async fn settled(
         &self,
         stack: &Stack,
@@ -34,7 +35,9 @@ impl Operate {
         let repository = self.source(stack).await?;
         let settings = (new.settings, new.commit.clone());
         let applied = resolve(&repository, stack, settings, given).await?;
+        let commit = self.described(stack, new.commit).await;
         Ok(NewRun {
+            commit,
             settings: applied.settings,
             note: applied.note,
             ..new

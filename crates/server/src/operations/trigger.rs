@@ -79,7 +79,6 @@ impl Operate {
             (None, RunType::Destroy) => self.deployed(&stack).await?,
             (None, _) => self.next_commit(&stack).await?,
         };
-        let commit = self.described(&stack, commit).await;
         let short: String = commit.hash.chars().take(8).collect();
         let what = match wish.run_type {
             RunType::Proposed => "Preview",
@@ -106,7 +105,6 @@ impl Operate {
         }
         let stack = self.stack(wish.stack).await?;
         let commit = self.deployed(&stack).await?;
-        let commit = self.described(&stack, commit).await;
         let title: String = command
             .lines()
             .next()

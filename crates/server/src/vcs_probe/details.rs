@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::git::{Call, MAX_KEPT, Outcome};
+use super::memory::Key;
 use super::url::shown;
 use super::{ProbeError, SourceUrl, Sources, is_full_hash, last_line};
 
@@ -92,6 +93,10 @@ impl Sources {
         if !is_full_hash(hash) {
             return Err(unknown("not a full commit hash".to_owned()));
         }
+        let key = Key::new(url, hash);
+        if let Some(details) = self.memory.details(key) {
+            return Ok(details);
+        }
         self.write_settings().map_err(ProbeError::Git)?;
         let scratch = Scratch::make(&self.home).map_err(ProbeError::Git)?;
         let format = match hash.len() {
@@ -132,7 +137,10 @@ impl Sources {
             Ok(done) => done?,
             Err(_) => return Err(unknown("no answer in time".to_owned())),
         }
-        parse(&said).ok_or_else(|| unknown("the commit can't be read".to_owned()))
+        let details = parse(&said);
+        let details = details.ok_or_else(|| unknown("the commit can't be read".to_owned()))?;
+        self.memory.keep_details(key, &details);
+        Ok(details)
     }
 
     /// What git says on standard output, or why it gave up.
@@ -170,7 +178,7 @@ impl Sources {
 }
 
 /// Reads a commit object: header lines, an empty line, the message.
-fn parse(object: &[u8]) -> Option<Details> {
+pub(super) fn parse(object: &[u8]) -> Option<Details> {
     let text = String::from_utf8_lossy(object);
     let (headers, message) = match text.split_once("\n\n") {
         Some(parts) => parts,
@@ -243,18 +251,21 @@ mod tests {
         git(&repo, &["commit", "-q", "-m", "one\n\nand why"]);
         let first = git(&repo, &["rev-parse", "HEAD"]);
         git(&repo, &["commit", "-q", "--allow-empty", "-m", "two"]);
-        let sources = sources(dir.path());
-        let url = sources
+        let first_sources = sources(dir.path());
+        let url = first_sources
             .check(&format!("file://{}", repo.display()))
             .unwrap();
         for filtered in ["true", "false"] {
             git(&repo, &["config", "uploadpack.allowFilter", filtered]);
+            // One that remembers nothing yet.
+            let sources = sources(dir.path());
             let found = sources.details(&url, &first).await.unwrap();
             assert_eq!(found.author, "t");
             assert_eq!(found.message, "one\n\nand why");
             let time = git(&repo, &["log", "-1", "--format=%ct", &first]);
             assert_eq!(found.committed_at.to_string(), time);
         }
+        let sources = first_sources;
         let missing = sources.details(&url, &"a".repeat(40)).await.unwrap_err();
         assert!(missing.to_string().contains(&"a".repeat(40)), "{missing}");
         assert!(sources.details(&url, "--upload-pack=id").await.is_err());

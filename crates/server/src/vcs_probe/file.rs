@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use super::details::Scratch;
+use super::details::{Scratch, parse};
 use super::git::MAX_KEPT;
+use super::memory::Key;
 use super::url::shown;
 use super::{ProbeError, SourceUrl, Sources, check_branch, is_full_hash};
 
@@ -56,6 +57,10 @@ impl Sources {
         if !is_full_hash(hash) {
             return Err(unread("not a full commit hash".to_owned()));
         }
+        let key = Key::new(url, hash);
+        if let Some(found) = self.memory.file(key, path) {
+            return Ok(found);
+        }
         let scratch = self.scratch(hash).await?;
         let work = async {
             let fetched = scratch.fetch(url, &["--depth=1", "--filter=blob:none"], hash);
@@ -66,8 +71,18 @@ impl Sources {
                 }
                 Err(answer) => return Err(unread(answer)),
             }
-            match scratch.text_of(url, hash, path).await {
-                Ok(found) => Ok(found),
+            // Whoever makes a run asks for the commit's details next, and here they are.
+            let commit = ["cat-file", "commit", hash];
+            let (found, commit) =
+                tokio::join!(scratch.text_of(url, hash, path), scratch.git(None, &commit));
+            if let Some(details) = commit.ok().and_then(|commit| parse(&commit)) {
+                self.memory.keep_details(key, &details);
+            }
+            match found {
+                Ok(found) => {
+                    self.memory.keep_file(key, path, &found);
+                    Ok(found)
+                }
                 Err(Unfit::Unread(answer)) => Err(unread(answer)),
                 Err(Unfit::Bad(rule)) => Err(ProbeError::BadFile {
                     path,
@@ -245,12 +260,14 @@ mod tests {
         let empty = git(&repo, &["rev-parse", "HEAD"]);
         let first = commit(&repo, "version: 1\n");
         let second = commit(&repo, "version: 2\n");
-        let sources = sources(dir.path());
-        let url = sources
+        let first_sources = sources(dir.path());
+        let url = first_sources
             .check(&format!("file://{}", repo.display()))
             .unwrap();
         for filtered in ["true", "false"] {
             git(&repo, &["config", "uploadpack.allowFilter", filtered]);
+            // One that remembers nothing yet.
+            let sources = sources(dir.path());
             for (hash, expected) in [
                 (&empty, Found::Nothing),
                 (&first, Found::Text("version: 1\n".to_owned())),
@@ -260,11 +277,36 @@ mod tests {
                 assert_eq!(sources.file(&url, hash, PATH).await.unwrap(), expected);
             }
         }
-        let left: Vec<_> = std::fs::read_dir(&sources.home)
+        let left: Vec<_> = std::fs::read_dir(&first_sources.home)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(left, ["gitconfig"]);
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_asked_for_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = dir.path().join("repo");
+        std::fs::create_dir(&repo).unwrap();
+        git(&repo, &["init", "-q"]);
+        let hash = commit(&repo, "version: 1\n");
+        let sources = sources(dir.path());
+        let url = sources
+            .check(&format!("file://{}", repo.display()))
+            .unwrap();
+        let text = Found::Text("version: 1\n".to_owned());
+        assert_eq!(sources.file(&url, &hash, PATH).await.unwrap(), text);
+        // From here on only what is remembered can answer.
+        std::fs::remove_dir_all(&repo).unwrap();
+        assert_eq!(sources.file(&url, &hash, PATH).await.unwrap(), text);
+        let details = sources.details(&url, &hash).await.unwrap();
+        assert_eq!(
+            (details.author.as_str(), details.message.as_str()),
+            ("t", "x")
+        );
+        assert!(sources.file(&url, &hash, "other").await.is_err());
+        assert!(sources.details(&url, &"a".repeat(40)).await.is_err());
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod changed;
 mod details;
 mod file;
 mod git;
+mod memory;
 mod url;
 
 use std::ffi::{OsStr, OsString};
@@ -19,6 +20,7 @@ use gantry_net::Proxies;
 pub use details::Details;
 pub use file::Found;
 use git::{Call, MAX_KEPT, Outcome};
+pub use memory::Memory;
 use url::shown;
 pub use url::{SourceUrl, check_branch, dialled};
 
@@ -47,6 +49,8 @@ pub struct Sources {
     pub proxies: Proxies,
     /// CAs instead of git's own.
     pub ca_file: Option<PathBuf>,
+    /// What is known of commits.
+    pub memory: Memory,
 }
 
 /// Why a commit could not be found.
@@ -286,6 +290,7 @@ mod testing {
             environment: vec![("PATH", path)],
             proxies: Proxies::default(),
             ca_file: None,
+            memory: Memory::default(),
         }
     }
 
