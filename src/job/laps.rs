@@ -32,6 +32,14 @@ impl Laps {
         self.last = now;
     }
 
+    /// The named gates have just been passed, beside each other.
+    pub(super) fn beside(&mut self, gates: [(&'static str, Duration); 2]) {
+        for (gate, time) in gates {
+            self.add(gate, time);
+        }
+        self.last = Instant::now();
+    }
+
     /// Adds what was measured elsewhere, because it ran beside something else.
     pub(super) fn add(&mut self, gate: &'static str, time: Duration) {
         let began = SystemTime::now() - self.last.elapsed();

@@ -22,7 +22,8 @@ use super::laps::Laps;
 use super::order::work_order;
 use super::standby::Recipe;
 use super::upload;
-use super::worker_binary::Worker;
+use super::vessel::timed;
+use super::worker_binary::{Worker, WorkerError};
 use super::{Halt, Job, StopReason, container_of};
 use crate::container::protected_targets;
 use crate::engine::{ContainerId, ContainerStatus, ContainerView, EngineError, ErrorKind};
@@ -108,11 +109,16 @@ impl Job {
     pub(super) async fn place(&mut self, run: &OpenedRun, laps: &mut Laps) -> Result<Placed, Halt> {
         let payload = run.payload();
         let attestation = self.attestation(run)?;
-        let image = self.resolve(run, attestation.as_ref()).await?;
-        laps.lap("image");
+        // Neither needs the other. An image's refusal waits for no worker, and goes before a worker's.
+        let image = async {
+            let (image, time) = timed(self.resolve(run, attestation.as_ref())).await;
+            Ok::<_, Halt>((image?, time))
+        };
+        let worker = async { Ok(timed(self.unless_stopped(self.host.workers.ready())).await) };
+        let ((image, image_time), (worker, worker_time)) = tokio::try_join!(image, worker)?;
+        laps.beside([("image", image_time), ("worker", worker_time)]);
         self.check_stop()?;
-        let worker = self.worker().await?;
-        laps.lap("worker");
+        let worker = self.told(worker?)?;
         let admitted = self.admit(run, image, &worker, attestation.as_ref());
         let admitted = admitted.await?;
         laps.lap("admission");
@@ -195,8 +201,7 @@ impl Job {
         Ok(pulled)
     }
 
-    async fn worker(&self) -> Result<Worker, Halt> {
-        let worker = self.unless_stopped(self.host.workers.ready()).await?;
+    fn told(&self, worker: Result<Worker, WorkerError>) -> Result<Worker, Halt> {
         let worker = worker.map_err(|error| refused(Gate::Worker, &error))?;
         self.shipper
             .narrator()
