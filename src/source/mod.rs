@@ -215,14 +215,13 @@ impl Session<'_> {
             branch.as_str(),
             "refs/heads/*:refs/gantry/*",
         ];
-        for (number, (options, wanted)) in attempts.into_iter().zip(wanted).enumerate() {
+        for (options, wanted) in attempts.into_iter().zip(wanted) {
             let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
             arguments.extend_from_slice(options);
             arguments.extend(["--", self.request.url.as_str(), wanted]);
             let result = self.git("fetch", &arguments).await;
             match result {
-                // What was asked for by its hash is there: git has looked.
-                Ok(_) if number == 0 || self.has_commit().await? => return Ok(()),
+                Ok(_) if self.has_commit().await? => return Ok(()),
                 Ok(_) => {}
                 // A server that refuses a bare commit, or has no such branch: the next attempt may succeed.
                 Err(FetchError::Git { .. }) => {}
