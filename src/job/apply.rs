@@ -95,12 +95,13 @@ pub(super) fn attested(
     key: &PoolPublic,
 ) -> Result<WorkspaceAttestation, RestoreError> {
     let packed = payload.workspace.as_ref().ok_or(RestoreError::None)?;
-    // The server's own word on the digests counts for nothing.
+    // The server's own word on the digests counts for nothing; its list of changes is compared where it is used.
     let PackedWorkspace {
         attempt,
         sealed: _,
         plan: _,
         attestation,
+        changes: _,
     } = packed;
     let attestation: WorkspaceAttestation =
         jws::verify_pool(attestation, key).map_err(RestoreError::Attestation)?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use gantry_policy::Verdict;
 use gantry_protocol::control::run::Gate;
 use gantry_protocol::socket::{StateOp, WorkerEnd};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -28,6 +28,7 @@ use super::{Halt, Job};
 use crate::engine::{ContainerId, ContainerStatus, Docker, EngineError, Exit};
 use crate::journal::{Progress, SessionRecord, Started};
 use crate::link::{Event, Link};
+use crate::policy::Planned;
 use crate::quiet::Quiet;
 use crate::report::Chain;
 use crate::session::CallError;
@@ -42,6 +43,8 @@ pub(super) struct Attended {
     pub(super) exit: Exit,
     pub(super) started: Started,
     pub(super) ended_by_us: Option<EndedByUs>,
+    /// What the plan changes, where there is one.
+    pub(super) planned: Option<Planned>,
 }
 
 /// Both ends of a queue that this task fills through others.
@@ -56,6 +59,7 @@ pub(super) struct Attendance<'a> {
     course: Course,
     started: Started,
     reporter: Reporter,
+    planned: watch::Receiver<Option<Planned>>,
     timer: Timer,
     disk: DiskWatch,
     states: HashSet<u64>,
@@ -82,10 +86,12 @@ impl<'a> Attendance<'a> {
         };
         let lease = job.entry.lease;
         let dirs = job.host.data.run(lease.run, lease.attempt);
+        let (tell, planned) = watch::channel(None);
         let plan = PlanAt {
             spool: dirs.spool(),
             mask: job.mask.clone(),
             narrator: job.shipper.narrator(),
+            tell,
         };
         let reporter = Reporter::start(job.host.session.clone(), lease, plan);
         let engine = job.host.engine.clone();
@@ -99,6 +105,7 @@ impl<'a> Attendance<'a> {
             course,
             started,
             reporter,
+            planned,
             timer,
             disk,
             states: HashSet::new(),
@@ -130,13 +137,16 @@ impl<'a> Attendance<'a> {
             course,
             started,
             ended_by_us,
+            planned,
             ..
         } = self;
+        let planned = planned.borrow().clone();
         Ok(Attended {
             course,
             exit,
             started,
             ended_by_us,
+            planned,
         })
     }
 

@@ -7,6 +7,7 @@ use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::crypto::jws;
 use gantry_protocol::ids::Digest;
 use gantry_protocol::payload::Stage;
+use gantry_protocol::plan::digest_of;
 use gantry_protocol::signature::RunDocument;
 use gantry_protocol::socket::PlanSummary;
 use tracing::warn;
@@ -20,6 +21,7 @@ use crate::backoff::Backoff;
 use crate::container::Class;
 use crate::engine::{ContainerId, EngineError, ErrorKind};
 use crate::journal::Entry;
+use crate::policy::Planned;
 use crate::report::Chain;
 use crate::workspace::PackReport;
 
@@ -127,6 +129,10 @@ impl Job {
             worker: seen.started.worker,
             tool: seen.started.tool,
             document: self.planned_from(run),
+            changes: match &seen.planned {
+                Some(Planned::Changes(changes)) => digest_of(changes),
+                Some(Planned::Nothing | Planned::Unknown) | None => None,
+            },
         };
         let signed = jws::sign_pool(&attestation, &self.host.pool_key).map_err(ParkError::Sign)?;
         self.upload(lease, &signed, &sealed).await?;

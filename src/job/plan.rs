@@ -2,18 +2,20 @@
 //!
 //! Takes what the worker left, gives it to the server without what the tool marks as sensitive (again: the worker's word
 //! is a claim) and without the secrets that this host knows of. A run goes on without it; whether it may is the server's
-//! policies' to say. Never: a byte of it sent that did not go through both.
+//! policies' to say; what it changes is kept for the host's own policy. Never: a byte of it sent that did not go through both.
 
 use std::path::PathBuf;
 
 use gantry_protocol::control::run::Lease;
 use gantry_protocol::plan::{
-    HIDDEN, MAX_DOCUMENT, MAX_PLAN_DATA, PLAN_DATA, PlanData, PlanError, WORDS, redact,
+    HIDDEN, MAX_DOCUMENT, MAX_PLAN_DATA, PLAN_DATA, PlanData, PlanError, WORDS, in_document, redact,
 };
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::mask::Mask;
+use crate::policy::Planned;
 use crate::report::Chain;
 use crate::session::Session;
 use crate::ship::Narrator;
@@ -25,6 +27,8 @@ pub(super) struct PlanAt {
     pub(super) spool: PathBuf,
     pub(super) mask: Mask,
     pub(super) narrator: Narrator,
+    /// Hears what the plan changes, before the server hears of the plan.
+    pub(super) tell: watch::Sender<Option<Planned>>,
 }
 
 /// Why a plan stays here.
@@ -51,8 +55,14 @@ impl PlanAt {
     pub(super) async fn send(&self, session: &Session, lease: Lease) {
         let (spool, mask) = (self.spool.clone(), self.mask.clone());
         // Reading and masking a large plan takes longer than other leases should wait for this thread.
-        let made = tokio::task::spawn_blocking(move || data(&spool, &mask)).await;
-        let made = made.expect("invariant: masking a plan does not panic");
+        let made = tokio::task::spawn_blocking(move || {
+            let made = data(&spool, &mask);
+            (planned(&made), made)
+        });
+        let (planned, made) = made
+            .await
+            .expect("invariant: masking a plan does not panic");
+        self.tell.send_replace(Some(planned));
         let data = made.unwrap_or_else(|kept| {
             let why = Chain(&kept).to_string();
             warn!(%why, "the plan does not leave this host as data");
@@ -71,6 +81,15 @@ impl PlanAt {
             }
         }
     }
+}
+
+/// What the host's own policy is told: exactly what the server can make of the same document.
+fn planned(made: &Result<PlanData, Kept>) -> Planned {
+    let Ok(PlanData::Document(document)) = made else {
+        return Planned::Unknown;
+    };
+    let changes = in_document(document.to_string().as_bytes());
+    changes.map_or(Planned::Unknown, |changes| Planned::Changes(changes.into()))
 }
 
 fn data(spool: &std::path::Path, mask: &Mask) -> Result<PlanData, Kept> {

@@ -3,8 +3,11 @@
 //! Takes facts, gives JSON; pure. Never: a secret's value: variables and files that are secret are there by name and
 //! with a digest whose key lives in this process only.
 
+use std::sync::Arc;
+
 use gantry_protocol::crypto::random_text;
 use gantry_protocol::payload::{Hooks, RunPayload, ToolKind};
+use gantry_protocol::plan::PlannedChange;
 use gantry_protocol::socket::Phase;
 use gantry_protocol::{Digest, Secret};
 use hmac::{Hmac, Mac as _};
@@ -15,6 +18,28 @@ use sha2::{Digest as _, Sha256};
 pub const INPUT_VERSION: u32 = 1;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// What is known of a run's changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Planned {
+    /// There is no plan yet.
+    Nothing,
+    /// There is one, and what it changes is not known here.
+    Unknown,
+    /// There is one that changes this.
+    Changes(Arc<[PlannedChange]>),
+}
+
+impl Planned {
+    /// A list, or null where there is none that could be looked through.
+    fn shown(&self) -> Json {
+        match self {
+            Self::Nothing => json!([]),
+            Self::Unknown => Json::Null,
+            Self::Changes(changes) => changes.iter().map(PlannedChange::shown).collect(),
+        }
+    }
+}
 
 /// What is known about a run when its policy is asked.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +56,10 @@ pub struct Facts<'a> {
     pub worker_version: &'a str,
     /// The worker's executable.
     pub worker_digest: Digest,
+    /// What the phase is going to change.
+    pub planned: &'a Planned,
+    /// When it is asked, in Unix nanoseconds by this host's clock.
+    pub now: i64,
 }
 
 /// Makes digests of secrets that can't be guessed from outside this process.
@@ -78,9 +107,22 @@ impl Facts<'_> {
                 "kind": payload.tool.kind,
                 "version": payload.tool.version.as_deref().unwrap_or_default(),
             },
+            "commit": self.commit(),
+            "request": { "timestamp_ns": self.now },
             "run": self.run(),
             "static_run_environment": self.environment(key),
             "stack": self.stack(),
+        })
+    }
+
+    fn commit(&self) -> Json {
+        let Self { payload, .. } = self;
+        json!({
+            "author": payload.commit.author,
+            "branch": payload.source.branch,
+            "created_at": payload.commit.created_at.map(nanos),
+            "hash": payload.source.commit,
+            "message": payload.commit.message,
         })
     }
 
@@ -91,14 +133,8 @@ impl Facts<'_> {
             "state": "PREPARING",
             "type": payload.run_type,
             "based_on_local_workspace": payload.source.archive.is_some(),
-            "changes": [],
-            "commit": {
-                "author": payload.commit.author,
-                "branch": payload.source.branch,
-                "created_at": payload.commit.created_at.map(nanos),
-                "hash": payload.source.commit,
-                "message": payload.commit.message,
-            },
+            "changes": self.planned.shown(),
+            "commit": self.commit(),
             "created_at": nanos(payload.created_at),
             "updated_at": nanos(payload.updated_at),
             "flags": payload.flags,

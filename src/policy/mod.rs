@@ -7,12 +7,14 @@ mod document;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use gantry_policy::{CompileError, Limits, Policy, PolicyKind, Sample, Sandbox, User};
 use tracing::warn;
 
-pub use document::{Facts, INPUT_VERSION};
+pub use document::{Facts, INPUT_VERSION, Planned};
 pub use gantry_policy::Verdict;
 
 use crate::logging::Secrets;
@@ -24,7 +26,7 @@ pub const USER: User = User {
     gid: 1984,
 };
 
-/// Longest file that is looked at.
+/// Most bytes of a file that are looked at; a policy has far fewer.
 const MAX_FILE: u64 = 1 << 20;
 
 /// Why there is no policy. No text here holds a line of it.
@@ -38,11 +40,19 @@ pub enum PolicyError {
         /// Why.
         source: std::io::Error,
     },
-    /// Not text, or far too much of it.
-    #[error("policy `{path}` is no text of at most 1 MiB")]
+    /// A directory, a pipe, a device: what may give no end of bytes, or none ever.
+    #[error("policy `{path}` is not a regular file; name the file that holds the policy")]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not text.
+    #[error("policy `{path}` is not UTF-8 text, from byte {at} on; save it as UTF-8")]
     NoText {
         /// The file.
         path: PathBuf,
+        /// How many bytes before that are.
+        at: usize,
     },
     /// What it says.
     #[error(transparent)]
@@ -75,15 +85,24 @@ pub fn compile(path: &Path) -> Result<Policy, PolicyError> {
         path: path.to_owned(),
         source,
     };
-    let no_text = || PolicyError::NoText {
-        path: path.to_owned(),
-    };
-    if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE {
-        return Err(no_text());
+    // Asked before it is opened: opening a pipe waits for who writes it.
+    if !std::fs::metadata(path).map_err(read)?.is_file() {
+        return Err(PolicyError::NoFile {
+            path: path.to_owned(),
+        });
     }
-    let bytes = std::fs::read(path).map_err(read)?;
-    let text = String::from_utf8(bytes).map_err(|_| no_text())?;
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(read)?;
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(read)?;
     let name = path.display().to_string();
+    if bytes.len() as u64 == MAX_FILE {
+        let (policy, bytes) = (name, bytes.len());
+        return Err(CompileError::TooLong { policy, bytes }.into());
+    }
+    let text = String::from_utf8(bytes).map_err(|error| PolicyError::NoText {
+        path: path.to_owned(),
+        at: error.utf8_error().valid_up_to(),
+    })?;
     Ok(Policy::compile(PolicyKind::Initialization, &name, &text)?)
 }
 

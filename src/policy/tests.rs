@@ -1,6 +1,7 @@
 //! The document, by the paths that policies know.
 
 use gantry_protocol::payload::{RunPayload, Variable};
+use gantry_protocol::plan::{ChangeKind, PlannedChange};
 use gantry_protocol::socket::Phase;
 use gantry_protocol::{Digest, Secret};
 use serde_json::Value as Json;
@@ -15,6 +16,10 @@ fn payload() -> RunPayload {
 }
 
 fn document(payload: &RunPayload, key: &DigestKey) -> Json {
+    about(payload, key, &Planned::Nothing)
+}
+
+fn about(payload: &RunPayload, key: &DigestKey, planned: &Planned) -> Json {
     let facts = Facts {
         payload,
         phase: Phase::Apply,
@@ -22,12 +27,18 @@ fn document(payload: &RunPayload, key: &DigestKey) -> Json {
         image_digest: "sha256:00",
         worker_version: "0.1.0",
         worker_digest: Digest::of(b"worker"),
+        planned,
+        now: 1_700_000_000_000_000_000,
     };
     facts.document(key)
 }
 
 /// The documented sample's members and their types.
-const DOCUMENTED: [(&str, &str); 43] = [
+const DOCUMENTED: [(&str, &str); 47] = [
+    ("/commit/author", "string"),
+    ("/commit/branch", "string"),
+    ("/commit/message", "string"),
+    ("/request/timestamp_ns", "number"),
     ("/docker_image", "string"),
     ("/worker_version", "string"),
     ("/run/based_on_local_workspace", "boolean"),
@@ -105,6 +116,39 @@ fn every_documented_member_is_there_with_its_type() {
 }
 
 #[test]
+fn changes_are_a_list_only_where_they_are_known() {
+    let change = |address: &str, kind| PlannedChange {
+        address: address.to_owned(),
+        previous_address: None,
+        resource_type: "aws_instance".to_owned(),
+        name: "web".to_owned(),
+        kind,
+    };
+    let changes = vec![
+        change("aws_instance.web", ChangeKind::Delete),
+        change("module.a.aws_instance.web", ChangeKind::DeleteThenAdd),
+    ];
+    let shown = |planned: &Planned| {
+        let document = about(&payload(), &DigestKey::default(), planned);
+        document["run"]["changes"].clone()
+    };
+    assert_eq!(shown(&Planned::Nothing), serde_json::json!([]));
+    assert_eq!(shown(&Planned::Unknown), Json::Null);
+    let shown = shown(&Planned::Changes(changes.into()));
+    assert_eq!(shown[0]["action"], "deleted");
+    assert_eq!(shown[1]["action"], "destroy-Before-create-replaced");
+    let entity = &shown[1]["entity"];
+    assert_eq!(
+        (&entity["address"], &entity["type"], &entity["name"]),
+        (
+            &Json::from("module.a.aws_instance.web"),
+            &Json::from("aws_instance"),
+            &Json::from("web")
+        )
+    );
+}
+
+#[test]
 fn empty_lists_are_null_where_the_documented_ones_are() {
     let mut payload = payload();
     payload.hooks.before_init.clear();
@@ -162,6 +206,11 @@ fn what_is_no_policy_does_not_load_and_says_why() {
         path
     };
     let missing = temp.path().join("missing.rego");
+    let directory = temp.path().join("directory.rego");
+    std::fs::create_dir(&directory).unwrap();
+    // Opening one would wait for ever for somebody who writes it.
+    let pipe = temp.path().join("pipe.rego");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (path, part) in [
         (missing, "can't be read"),
         (
@@ -172,7 +221,20 @@ fn what_is_no_policy_does_not_load_and_says_why() {
             file("open.rego", b"package spacelift\nsample { \"hunter2\n"),
             "line 2 of policy",
         ),
-        (file("binary.rego", &[0xff, 0xfe]), "is no text"),
+        (
+            file("binary.rego", b"package \xff\xfe"),
+            "is not UTF-8 text, from byte 8 on",
+        ),
+        (directory, "is not a regular file"),
+        (pipe, "is not a regular file"),
+        (
+            file("long.rego", &vec![b'#'; 2 << 20]),
+            "at most 262144 are taken",
+        ),
+        (
+            file("empty.rego", b""),
+            "has to begin with `package spacelift`",
+        ),
     ] {
         let error = InitPolicy::load(&path, Secrets::default()).unwrap_err();
         let text = crate::report::Chain(&error).to_string();

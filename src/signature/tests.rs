@@ -147,6 +147,7 @@ fn plan() -> WorkspaceAttestation {
         worker: Digest::of(b"worker"),
         tool: None,
         document: Some(RunDocument::of(&apply(1)).planned()),
+        changes: None,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod exec;
 mod fence;
+mod watch;
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -17,8 +18,13 @@ use crate::kind::PolicyKind;
 use crate::limits::{Limits, MAX_INPUT, MAX_POLICY};
 use crate::policy::{CompileError, Policy};
 
+pub(crate) use watch::KILLED;
+
 /// First argument of a process that evaluates one policy.
 pub const ARGUMENT: &str = "policy-evaluation";
+
+/// First argument of a process that starts such a one, and ends what it leaves behind.
+pub const WATCH_ARGUMENT: &str = "policy-watch";
 
 /// First argument of a process that becomes a command of `exec`.
 pub const EXEC_ARGUMENT: &str = "policy-command";
@@ -62,6 +68,8 @@ pub fn enter_if_asked() -> Option<ExitCode> {
         Some(serve(
             arguments.filter_map(|argument| argument.into_string().ok()),
         ))
+    } else if first == WATCH_ARGUMENT {
+        Some(watch::watch(arguments))
     } else if first == EXEC_ARGUMENT {
         Some(exec::become_command(arguments))
     } else {
@@ -83,7 +91,6 @@ fn serve(mut arguments: impl Iterator<Item = String>) -> ExitCode {
         return ExitCode::from(65);
     };
     let answer = answer(request);
-    fence::end_descendants();
     let answer = serde_json::to_vec(&answer).unwrap_or_default();
     let written = std::io::stdout().write_all(&answer);
     match read.is_ok() && written.is_ok() {

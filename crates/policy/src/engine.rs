@@ -93,7 +93,7 @@ pub(crate) fn evaluate(
         check_interval: STEPS,
     });
     let asked = engine.eval_query(query(policy), false);
-    let answer = asked.map_err(|error| refused(policy, limits, &error))?;
+    let answer = asked.map_err(|error| refused(policy, limit, &error))?;
     let answer = answer
         .result
         .first()
@@ -197,12 +197,12 @@ fn prints(engine: &mut Engine, policy: &Policy) -> Vec<String> {
     named.map(|line| shortened(&line, MAX_TEXT)).collect()
 }
 
-fn refused(policy: &Policy, limits: Limits, error: &anyhow::Error) -> EvalError {
+fn refused(policy: &Policy, limit: Duration, error: &anyhow::Error) -> EvalError {
     // The engine wraps its own error in texts on the way up.
     if format!("{error:#}").contains("exceeded time limit") {
         return EvalError::TimedOut {
             policy: policy.name().to_owned(),
-            limit: limits.time,
+            limit,
         };
     }
     failed(policy, Said::read(error, FILE))

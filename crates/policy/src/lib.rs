@@ -12,6 +12,7 @@ mod depth;
 mod dialect;
 mod engine;
 mod evaluation;
+mod kin;
 mod kind;
 mod limits;
 mod policy;
@@ -21,7 +22,7 @@ mod sample;
 mod sandbox;
 
 pub use builtins::sanitized;
-pub use child::{ARGUMENT, EXEC_ARGUMENT, enter_if_asked};
+pub use child::{ARGUMENT, EXEC_ARGUMENT, WATCH_ARGUMENT, enter_if_asked};
 pub use dialect::Dialect;
 pub use engine::evaluate_here;
 pub use evaluation::{EvalError, Evaluation, Verdict};

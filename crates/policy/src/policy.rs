@@ -46,11 +46,11 @@ impl fmt::Debug for Policy {
 #[serde(rename_all = "snake_case")]
 pub enum CompileError {
     /// Too much text.
-    #[error("policy `{policy}` has {bytes} bytes, more than {MAX_POLICY}")]
+    #[error("policy `{policy}` has {bytes} bytes or more; at most {MAX_POLICY} are taken")]
     TooLong {
         /// The policy's name.
         policy: String,
-        /// Its size.
+        /// Its size, as far as it was read.
         bytes: usize,
     },
     /// It can't be read.
@@ -110,6 +110,8 @@ impl Policy {
     /// # Errors
     /// The first thing that is wrong.
     pub fn compile(kind: PolicyKind, name: &str, text: &str) -> Result<Self, CompileError> {
+        // Some editors begin a file of UTF-8 with this mark, which is no part of its text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.len() > MAX_POLICY {
             return Err(CompileError::TooLong {
                 policy: name.to_owned(),
@@ -216,7 +218,10 @@ fn read(name: &str, text: &str) -> Result<(Engine, Dialect), CompileError> {
     match engine.add_policy(engine::FILE.to_owned(), text.to_owned()) {
         Ok(_) => Ok((engine, dialect)),
         Err(error) => {
-            let Said { line, what } = Said::read(&error, engine::FILE);
+            let Said { line, mut what } = Said::read(&error, engine::FILE);
+            if what.contains("Missing package declaration") {
+                what = format!("it has to begin with `package {PACKAGE}`");
+            }
             Err(CompileError::Syntax {
                 policy: name.to_owned(),
                 dialect,

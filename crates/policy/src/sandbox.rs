@@ -6,14 +6,15 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use crate::child::{ARGUMENT, Answer, Request, Task};
+use crate::child::{ARGUMENT, Answer, KILLED, Request, Task, WATCH_ARGUMENT};
 use crate::evaluation::{EvalError, Evaluation};
+use crate::kin;
 use crate::kind::PolicyKind;
 use crate::limits::{Limits, MAX_ANSWER, MAX_INPUT, MAX_POLICY};
 use crate::policy::{CompileError, Policy};
@@ -42,14 +43,15 @@ pub struct Sandbox {
     may_exec: bool,
 }
 
-/// Kills the whole process group when the call is over, however it ends.
-struct Group(Option<Pid>);
+/// Ends the child and all that it started when the call is over, however it ends.
+struct Leashed(Child);
 
-impl Drop for Group {
+impl Drop for Leashed {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Nobody left to kill is what it should be.
-            let _ = kill_process_group(group, Signal::KILL);
+        // None where it ended by itself and was waited for: then its number may be another's already.
+        let pid = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            kin::end_with_descendants(pid);
         }
     }
 }
@@ -170,22 +172,23 @@ impl Sandbox {
     }
 
     async fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, Silence> {
-        let request = serde_json::to_vec(request).expect("invariant: texts and numbers are JSON");
+        let bytes = serde_json::to_vec(request).expect("invariant: texts and numbers are JSON");
         let broken = |error: std::io::Error| Silence::NoProcess(error.to_string());
-        let mut child = self.start(limit).map_err(broken)?;
-        let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        let _group = Group(pid.and_then(Pid::from_raw));
-        let talk = talk(&mut child, &request);
+        let may_exec = matches!(request.task, Task::Evaluate { may_exec: true, .. });
+        let child = self.start(limit, may_exec).map_err(broken)?;
+        let mut child = Leashed(child);
+        let begun = Instant::now();
+        let talk = talk(&mut child.0, &bytes);
         match tokio::time::timeout(limit + GRACE, talk).await {
-            Ok(said) => read(&said.map_err(broken)?),
-            Err(_) => Err(Silence::TimedOut),
+            Ok(said) => read(&said.map_err(broken)?, begun.elapsed(), limit),
+            Err(_) => Err(Silence::TimedOut(limit)),
         }
     }
 
-    fn start(&self, limit: Duration) -> std::io::Result<Child> {
+    fn start(&self, limit: Duration, may_exec: bool) -> std::io::Result<Child> {
         let mut command = Command::new(&self.program);
         command
-            .arg(ARGUMENT)
+            .arg(if may_exec { WATCH_ARGUMENT } else { ARGUMENT })
             .arg(self.limits.memory.to_string())
             .arg((limit + 2 * GRACE).as_secs().to_string())
             .env_clear()
@@ -205,7 +208,7 @@ impl Sandbox {
 
 /// Why a child did not answer.
 enum Silence {
-    TimedOut,
+    TimedOut(Duration),
     OutOfMemory,
     NoProcess(String),
 }
@@ -214,10 +217,7 @@ impl Silence {
     fn of(self, policy: &str, limits: Limits) -> EvalError {
         let policy = policy.to_owned();
         match self {
-            Self::TimedOut => EvalError::TimedOut {
-                policy,
-                limit: limits.time,
-            },
+            Self::TimedOut(limit) => EvalError::TimedOut { policy, limit },
             Self::OutOfMemory => EvalError::OutOfMemory {
                 policy,
                 limit: limits.memory,
@@ -227,15 +227,19 @@ impl Silence {
     }
 }
 
-fn read(said: &Said) -> Result<Answer, Silence> {
+fn read(said: &Said, took: Duration, limit: Duration) -> Result<Answer, Silence> {
     if let Ok(answer) = serde_json::from_slice(&said.out)
         && said.status.success()
     {
         return Ok(answer);
     }
     let complaint = String::from_utf8_lossy(&said.err);
-    Err(match said.status.signal() {
-        Some(libc_signal::XCPU | libc_signal::KILL) => Silence::TimedOut,
+    let code = said.status.code().and_then(|code| code.checked_sub(KILLED));
+    Err(match said.status.signal().or(code) {
+        Some(libc_signal::XCPU) => Silence::TimedOut(limit),
+        // The kernel kills it when its processor time is over; so may anybody.
+        Some(libc_signal::KILL) if took >= limit => Silence::TimedOut(limit),
+        Some(libc_signal::KILL) => Silence::NoProcess("it was killed".to_owned()),
         _ if complaint.contains("memory allocation of") => Silence::OutOfMemory,
         _ => Silence::NoProcess(format!("it ended with {}", said.status)),
     })

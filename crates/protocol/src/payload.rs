@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, Digest, PoolId, RunId, StackId};
+use crate::plan::PlannedChange;
 use crate::run::RunType;
 use crate::secret::Secret;
 
@@ -239,4 +240,7 @@ pub struct PackedWorkspace {
     /// The packing launcher's signed attestation, exactly as it was stored with the blob: the restoring
     /// launcher believes this, not the fields above.
     pub attestation: String,
+    /// What the plan changes, as the server knows it: the attestation has the digest of the true list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<PlannedChange>>,
 }

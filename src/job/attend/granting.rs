@@ -8,6 +8,7 @@ use gantry_protocol::control::run::GrantAnswer;
 use gantry_protocol::payload::Stage;
 use gantry_protocol::run::RunType;
 use gantry_protocol::socket::{FromLauncher, Phase};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::Attendance;
@@ -15,7 +16,19 @@ use crate::job::Halt;
 use crate::job::admission::{Asked, denial, first};
 use crate::job::course::{Question, Step};
 use crate::journal::GrantRecord;
+use crate::policy::Planned;
 use crate::report::Chain;
+
+/// What is told of the plan, once it is; nothing is known where nobody will tell.
+async fn told(planned: Option<watch::Receiver<Option<Planned>>>) -> Planned {
+    let Some(mut planned) = planned else {
+        return Planned::Unknown;
+    };
+    let told = planned.wait_for(Option::is_some).await;
+    told.ok()
+        .and_then(|told| told.clone())
+        .unwrap_or(Planned::Unknown)
+}
 
 impl Attendance<'_> {
     pub(super) fn ask(&mut self, phase: Phase) -> Result<(), Halt> {
@@ -47,8 +60,10 @@ impl Attendance<'_> {
             return self.pass_on(question);
         };
         let answers = self.verdicts.0.clone();
+        // The plan's fact stands before the question, so the reporter gets to it.
+        let planned = question.plan.as_ref().map(|_| self.planned.clone());
         tokio::spawn(async move {
-            let verdict = asked.evaluate().await;
+            let verdict = asked.evaluate(&told(planned).await).await;
             // Nobody receives when the container has ended: then nobody waits for the answer either.
             let _ = answers.send((question, verdict));
         });

@@ -132,28 +132,29 @@ fn a_denial_stands_in_the_log_and_fails_the_run_before_anything_is_pulled() {
 #[test]
 fn an_apply_is_asked_about_whether_a_person_confirms_it_or_not() {
     let world = World::start();
-    let policy = "package spacelift\ndeny[\"no applies here\"] { input.phase == \"apply\" }\n";
+    // Both know what the plan changes: this host's own one, and the one that came back with a confirm.
+    let policy = r#"package spacelift
+        deny[msg] {
+            input.phase == "apply"
+            change := input.run.changes[_]
+            msg := sprintf("no applies here: %s is %s", [change.entity.address, change.action])
+        }
+        deny["it changes something already"] { input.phase == "plan"; input.run.changes != [] }
+    "#;
     let _launcher = launcher(&world, policy);
+    let denied = "no applies here: terraform_data.it is added";
 
     let by_itself = started(&world, "by-itself", true, &[]);
     let seen = by_itself.wait("FAILED");
     assert_eq!((seen.times("PLANNING"), seen.times("APPLYING")), (1, 0));
-    assert!(
-        seen.reasons().contains("no applies here"),
-        "{}",
-        seen.reasons()
-    );
+    assert!(seen.reasons().contains(denied), "{}", seen.reasons());
 
     let confirmed = started(&world, "confirmed", false, &[]);
     confirmed.wait("UNCONFIRMED");
     confirmed.confirm();
     let seen = confirmed.wait("FAILED");
     assert_eq!((seen.times("PLANNING"), seen.times("APPLYING")), (1, 0));
-    assert!(
-        seen.reasons().contains("no applies here"),
-        "{}",
-        seen.reasons()
-    );
+    assert!(seen.reasons().contains(denied), "{}", seen.reasons());
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn plan() -> WorkspaceAttestation {
         worker: Digest::of(b"worker"),
         tool: None,
         document: None,
+        changes: None,
     }
 }
 

@@ -5,18 +5,13 @@
 use std::io;
 
 use nix::sys::prctl;
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, getrlimit, kill_process, setrlimit, waitpid,
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Open files: the three streams, and pipes to one command.
 const FILES: u64 = 64;
 
 /// Processes of this user on the host, this one included.
 const PROCESSES: u64 = 128;
-
-/// How often the processes that commands left behind are looked for: each time one generation ends.
-const SWEEPS: usize = 64;
 
 /// Longest file that a command may write.
 const FILE_SIZE: u64 = 64 << 20;
@@ -26,8 +21,6 @@ pub(super) fn raise(memory: u64, seconds: u64) -> io::Result<()> {
     prctl::set_no_new_privs()?;
     // Neither a core file nor another process of this user gets to see the policy's text.
     prctl::set_dumpable(false)?;
-    // What a command leaves behind becomes this process's own child, whatever session it made for itself.
-    prctl::set_child_subreaper(true)?;
     hard(Resource::Core, 0)?;
     hard(Resource::Nofile, FILES)?;
     hard(Resource::Nproc, PROCESSES)?;
@@ -35,6 +28,15 @@ pub(super) fn raise(memory: u64, seconds: u64) -> io::Result<()> {
     hard(Resource::Cpu, seconds)?;
     // Soft: a command of `exec` gets another kind of limit, because some programs reserve far more than they use.
     soft(Resource::As, memory)
+}
+
+/// For the process that watches an evaluation with commands.
+pub(super) fn watcher() -> io::Result<()> {
+    prctl::set_no_new_privs()?;
+    prctl::set_dumpable(false)?;
+    // What a command leaves behind becomes this process's own child, whatever session it made for itself.
+    prctl::set_child_subreaper(true)?;
+    hard(Resource::Core, 0)
 }
 
 /// For a command, in its own process: `memory` bytes that it really fills instead of addresses.
@@ -48,34 +50,6 @@ pub(super) fn for_command(memory: u64) -> io::Result<()> {
         },
     )?;
     hard(Resource::Data, memory)
-}
-
-/// Kills what commands left behind, until there is nothing left or [`SWEEPS`] were in vain.
-pub(super) fn end_descendants() {
-    for _ in 0..SWEEPS {
-        let children = children();
-        if children.is_empty() {
-            return;
-        }
-        for child in children {
-            // Who ended meanwhile is only waited for.
-            let _ = kill_process(child, Signal::KILL);
-            let _ = waitpid(Some(child), WaitOptions::empty());
-        }
-    }
-}
-
-/// Of every thread of this process.
-fn children() -> Vec<Pid> {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
-    let lists = tasks.flatten().map(|task| task.path().join("children"));
-    let lists = lists.filter_map(|list| std::fs::read_to_string(list).ok());
-    let pids = lists.flat_map(|list| {
-        let pids = list.split_whitespace().map(str::to_owned);
-        pids.collect::<Vec<_>>()
-    });
-    let pids = pids.filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw));
-    pids.collect()
 }
 
 fn hard(resource: Resource, limit: u64) -> io::Result<()> {

@@ -39,6 +39,10 @@ pub struct WorkspaceAttestation {
     /// What the plan was made from ([`crate::signature::RunDocument::planned`]); `None` by launchers that did not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Digest>,
+    /// SHA-256 of what the plan changes, as [`crate::plan::digest_of`] makes it; `None` where that is not known to the
+    /// launcher (there was no plan as data, or the list is too long).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Digest>,
 }
 
 impl Signed for WorkspaceAttestation {

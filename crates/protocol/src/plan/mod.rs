@@ -7,6 +7,7 @@
 //!
 //! [`PlanData`] is how the document, or the reason why there is none, travels.
 
+mod changes;
 mod document;
 mod marks;
 mod shape;
@@ -14,6 +15,7 @@ mod shape;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use changes::{ChangeKind, MAX_CHANGES, PlannedChange, digest_of, in_document};
 pub use document::{Redacted, redact};
 
 /// What stands in the place of a value that is not given out.

@@ -253,7 +253,7 @@ impl RunDocument {
     /// What a signature for an apply states: the run, and of the plan what the packing launcher attested.
     pub fn apply_fields(&self, plan: &WorkspaceAttestation) -> Fields {
         // Attested, and pinned by the digest of the workspace: its attempt, worker and tool. The document is compared
-        // with this one by whoever needs it.
+        // with this one by whoever needs it; the changes are those of the plan that is stated.
         let WorkspaceAttestation {
             v: _,
             run,
@@ -266,6 +266,7 @@ impl RunDocument {
             worker: _,
             tool: _,
             document: _,
+            changes: _,
         } = plan;
         let mut fields = self.fields();
         let planned = json!({

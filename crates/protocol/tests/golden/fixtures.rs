@@ -137,6 +137,7 @@ pub(crate) fn payload_full() -> RunPayload {
             sealed: digest("workspace"),
             plan: digest("plan"),
             attestation: "header.claims.signature".into(),
+            changes: None,
         }),
         ..payload_bare()
     }

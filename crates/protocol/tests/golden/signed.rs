@@ -139,6 +139,7 @@ fn attestation() -> WorkspaceAttestation {
         worker: digest("worker"),
         tool: None,
         document: None,
+        changes: None,
     }
 }
 

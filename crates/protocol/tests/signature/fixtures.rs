@@ -121,6 +121,7 @@ pub(crate) fn plan() -> WorkspaceAttestation {
         worker: Digest::of(b"worker"),
         tool: None,
         document: Some(RunDocument::of(&payload()).planned()),
+        changes: None,
     }
 }
 

@@ -4,13 +4,17 @@
 
 use gantry_protocol::crypto::random_text;
 use gantry_protocol::payload::{RunPayload, Stage};
+use gantry_protocol::plan::{PlannedChange, digest_of};
 use gantry_protocol::signature::{RunDocument, SignedPhase};
+use gantry_protocol::{Attempt, RunId};
 
 use super::Dispatcher;
 use super::payload::{Handing, PayloadError, build};
 use crate::clock::UnixMillis;
+use crate::error::chain;
+use crate::plans::PlanKeeperError;
 use crate::store::runs::RunRecord;
-use crate::store::{StoreError, stack_salts};
+use crate::store::{StoreError, plans, stack_salts};
 
 /// What people sign before a lease of a run.
 #[derive(Clone, Debug)]
@@ -60,7 +64,36 @@ impl Dispatcher {
             now,
         };
         let mut conn = self.store.read().await?;
-        build(&mut conn, &self.vault, record, handing).await
+        let built = build(&mut conn, &self.vault, record, handing).await?;
+        drop(conn);
+        let Ok(mut payload) = built else {
+            return Ok(built);
+        };
+        if let (Stage::Apply, Some(workspace)) = (stage, payload.workspace.as_mut()) {
+            workspace.changes = self.changes(payload.run, workspace.attempt).await?;
+        }
+        Ok(Ok(payload))
+    }
+
+    /// What the plan of an attempt changes, for a host that wants to know before it applies. One that has a policy
+    /// refuses an apply whose list is gone, and no other one looks.
+    async fn changes(
+        &self,
+        run: RunId,
+        attempt: Attempt,
+    ) -> Result<Option<Vec<PlannedChange>>, StoreError> {
+        let row = plans::find(&mut *self.store.read().await?, run, attempt).await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        match self.plans.changes(&row).await {
+            Ok(changes) => Ok(changes.filter(|changes| digest_of(changes).is_some())),
+            Err(PlanKeeperError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%run, error = chain(&error), "an apply goes without what its plan changes");
+                Ok(None)
+            }
+        }
     }
 
     /// Sees to it that the run's stack has a salt.

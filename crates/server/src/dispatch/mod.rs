@@ -33,6 +33,7 @@ pub use terms::Terms;
 use crate::clock::UnixMillis;
 use crate::error::chain;
 use crate::pki::Keyring;
+use crate::plans::PlanKeeper;
 use crate::store::{Store, StoreError, inbox, launchers, leases};
 use crate::vault::Vault;
 
@@ -44,6 +45,7 @@ const TICK: Duration = Duration::from_secs(2);
 pub struct Dispatcher {
     store: Arc<Store>,
     vault: Arc<Vault>,
+    plans: PlanKeeper,
     keys: Arc<Keyring>,
     bells: Arc<Bells>,
     terms: Terms,
@@ -55,8 +57,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher of a server whose operator named it `account`, and that answers since `awake_since`.
     pub fn new(
-        store: Arc<Store>,
-        vault: Arc<Vault>,
+        (store, vault, plans): (Arc<Store>, Arc<Vault>, PlanKeeper),
         keys: Arc<Keyring>,
         bells: Arc<Bells>,
         terms: Terms,
@@ -67,6 +68,7 @@ impl Dispatcher {
         Self {
             store,
             vault,
+            plans,
             keys,
             bells,
             terms,

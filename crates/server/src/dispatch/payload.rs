@@ -107,6 +107,7 @@ pub(super) async fn build(
                 sealed: row.sealed,
                 plan: row.plan,
                 attestation: row.attestation,
+                changes: None,
             }),
             None => return Ok(Err(PayloadError::Workspace { run })),
         },

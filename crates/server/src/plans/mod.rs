@@ -3,16 +3,14 @@
 //! Takes what launchers send, gives documents and what would change. What the tool marks as sensitive was taken out on
 //! the host and is taken out here again. Never: a document in clear on the disk.
 
-mod changes;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gantry_protocol::plan::{MAX_DOCUMENT, PlanData, PlanError, redact};
+use gantry_protocol::plan::{MAX_DOCUMENT, PlanData, PlanError, in_document, redact};
 use gantry_protocol::{Digest, RunId};
 use serde_json::Value;
 
-pub use changes::{ChangeKind, PlannedChange};
+pub use gantry_protocol::plan::{ChangeKind, PlannedChange};
 
 use crate::blobs::{BlobError, Blobs};
 use crate::store::plans::{PlanContent, PlanRow};
@@ -136,7 +134,7 @@ impl PlanKeeper {
         let Some(plain) = self.open(row).await? else {
             return Ok(None);
         };
-        let read = tokio::task::spawn_blocking(move || changes::in_document(&plain)).await;
+        let read = tokio::task::spawn_blocking(move || in_document(&plain)).await;
         let read = read.expect("invariant: reading a plan does not panic");
         Ok(Some(read.map_err(|_| PlanKeeperError::Damaged { run })?))
     }

@@ -81,22 +81,6 @@ pub fn request() -> Value {
     json!({ "timestamp_ns": nanos(UnixMillis::now()) })
 }
 
-fn shown_change(change: &PlannedChange) -> Value {
-    json!({
-        "action": change.kind.action(),
-        "actions": change.kind.simple_actions(),
-        "entity": {
-            "address": change.address,
-            "previous_address": change.previous_address,
-            "name": change.name,
-            "type": change.resource_type,
-            "entity_vendor": "terraform",
-            "entity_type": "resource",
-        },
-        "phase": "plan",
-    })
-}
-
 fn run(of: &OfRun) -> Value {
     let OfRun {
         record,
@@ -112,7 +96,7 @@ fn run(of: &OfRun) -> Value {
         "based_on_local_workspace": settings.archive.is_some(),
         "branch": record.commit.branch,
         "drift_detection": record.cause == Cause::Drift,
-        "changes": changes.map(|all| all.iter().map(shown_change).collect::<Vec<_>>()),
+        "changes": changes.map(|all| all.iter().map(PlannedChange::shown).collect::<Vec<_>>()),
         "command": record.command.as_deref().unwrap_or_default(),
         "commit": commit(&record.commit),
         "created_at": nanos(record.created_at),

@@ -96,16 +96,15 @@ impl Control {
     ) -> Arc<Self> {
         let bells = Arc::new(Bells::default());
         let logs = LogStore::start(Arc::clone(&store), Arc::clone(&blobs));
+        let plans = PlanKeeper::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&blobs));
         let dispatcher = Dispatcher::new(
-            Arc::clone(&store),
-            Arc::clone(&vault),
+            (Arc::clone(&store), Arc::clone(&vault), plans.clone()),
             Arc::clone(&keys),
             Arc::clone(&bells),
             settings.terms,
             Arc::clone(&settings.account),
             UnixMillis::now(),
         );
-        let plans = PlanKeeper::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&blobs));
         let program = settings.policy_program.clone();
         let judge = Judge::new(Arc::clone(&store), plans.clone(), program);
         let state = StateKeeper::new(Arc::clone(&store), vault, Arc::clone(&blobs));

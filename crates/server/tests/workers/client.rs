@@ -332,6 +332,7 @@ impl Client {
             worker: Digest::of(b"worker"),
             tool: None,
             document: None,
+            changes: None,
         }
     }
 

@@ -288,6 +288,7 @@ impl Lane {
             worker: Digest::of(b"worker"),
             tool: None,
             document: None,
+            changes: None,
         };
         let attestation = jws::sign_pool(&attestation, &pool_keys()[0]).unwrap();
         let put = || {

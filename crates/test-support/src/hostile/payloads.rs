@@ -116,6 +116,7 @@ pub fn apply_of(planned: &RunPayload, packed: &Packed) -> RunPayload {
             // The launcher reads it from the attestation; what stands here must not matter.
             plan: gantry_protocol::Digest::of(b"not looked at"),
             attestation,
+            changes: None,
         }),
         ..planned.clone()
     }

@@ -1,10 +1,19 @@
 //! What a plan would change, resource by resource. Pure.
+//!
+//! Takes a redacted document, gives its changes in its order: the same list wherever it is made, so that a launcher can
+//! sign for it and another one hold the server's copy against that.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::ids::Digest;
+
+/// Longest list that travels with an apply, in bytes of JSON. A longer one is known to nobody but the server.
+pub const MAX_CHANGES: usize = 1 << 20;
 
 /// One resource that a plan changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlannedChange {
     /// Its address.
     pub address: String,
@@ -19,7 +28,8 @@ pub struct PlannedChange {
 }
 
 /// What happens to a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It is created.
     Add,
@@ -82,6 +92,31 @@ impl ChangeKind {
     }
 }
 
+impl PlannedChange {
+    /// As policies are told of it.
+    pub fn shown(&self) -> Value {
+        json!({
+            "action": self.kind.action(),
+            "actions": self.kind.simple_actions(),
+            "entity": {
+                "address": self.address,
+                "previous_address": self.previous_address,
+                "name": self.name,
+                "type": self.resource_type,
+                "entity_vendor": "terraform",
+                "entity_type": "resource",
+            },
+            "phase": "plan",
+        })
+    }
+}
+
+/// What a launcher signs for: SHA-256 of the list as JSON. Nothing where the list is longer than [`MAX_CHANGES`].
+pub fn digest_of(changes: &[PlannedChange]) -> Option<Digest> {
+    let json = serde_json::to_vec(changes).ok()?;
+    (json.len() <= MAX_CHANGES).then(|| Digest::of(&json))
+}
+
 #[derive(Deserialize)]
 struct Document {
     #[serde(default)]
@@ -111,7 +146,10 @@ struct Change {
 }
 
 /// The changes in a redacted plan, in its order. What is only read, and what stays as it is, is left out.
-pub(super) fn in_document(bytes: &[u8]) -> Result<Vec<PlannedChange>, serde_json::Error> {
+///
+/// # Errors
+/// When it is no such document.
+pub fn in_document(bytes: &[u8]) -> Result<Vec<PlannedChange>, serde_json::Error> {
     let document: Document = serde_json::from_slice(bytes)?;
     let resources = document.resource_changes.unwrap_or_default().into_iter();
     Ok(resources.filter_map(change).collect())
@@ -181,6 +219,21 @@ mod tests {
             let kinds: Vec<_> = found.iter().map(|change| change.kind.as_str()).collect();
             assert_eq!(kinds, Vec::from_iter(expected), "{document}");
         }
+        // What stands in signed documents does not change its form.
+        let one = PlannedChange {
+            address: "a.b".to_owned(),
+            previous_address: None,
+            resource_type: "a".to_owned(),
+            name: "b".to_owned(),
+            kind: ChangeKind::DeleteThenAdd,
+        };
+        let expected = r#"[{"address":"a.b","previous_address":null,"resource_type":"a","name":"b","kind":"delete_then_add"}]"#;
+        assert_eq!(serde_json::to_string(&[&one]).unwrap(), expected);
+        assert_eq!(
+            digest_of(std::slice::from_ref(&one)),
+            Some(Digest::of(expected.as_bytes()))
+        );
+        assert_eq!(digest_of(&vec![one; 20_000]), None, "too long to travel");
         assert_eq!(in_document(b"{}").unwrap(), []);
         assert_eq!(in_document(br#"{"resource_changes":null}"#).unwrap(), []);
         assert!(in_document(br#"{"resource_changes":"x"}"#).is_err());
