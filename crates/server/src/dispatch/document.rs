@@ -2,6 +2,9 @@
 //!
 //! Takes a run as recorded, also one that does not exist yet. Never: a payload given to anybody but a launcher.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::crypto::random_text;
 use gantry_protocol::payload::{RunPayload, Stage};
 use gantry_protocol::plan::{PlannedChange, digest_of};
@@ -69,7 +72,9 @@ impl Dispatcher {
         let Ok(mut payload) = built else {
             return Ok(built);
         };
-        if let (Stage::Apply, Some(workspace)) = (stage, payload.workspace.as_mut()) {
+        if let (Stage::Apply, Some(workspace)) = (stage, payload.workspace.as_mut())
+            && vouches_for_changes(&workspace.attestation)
+        {
             workspace.changes = self.changes(payload.run, workspace.attempt).await?;
         }
         Ok(Ok(payload))
@@ -121,4 +126,13 @@ impl Dispatcher {
         self.store.commit(tx).await?;
         Ok(Ok(()))
     }
+}
+
+/// Whether the launcher that planned signed for its changes, too. Nobody could believe a list that it did not sign for, and
+/// launchers of its age refuse payloads with members that they do not know. (It was verified when it was stored.)
+fn vouches_for_changes(attestation: &str) -> bool {
+    let claims = attestation.split('.').nth(1).unwrap_or_default();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
+    let claims = serde_json::from_slice::<WorkspaceAttestation>(&claims);
+    claims.is_ok_and(|claims| claims.changes.is_some())
 }
