@@ -11,6 +11,7 @@ use regorus::unstable::{BUILTINS, Expr, Literal, Module, Query, Rule, RuleHead};
 use crate::builtins;
 use crate::kind::{PACKAGE, PolicyKind, Shape};
 use crate::prelude::Names;
+use crate::walk::Walk;
 
 /// Functions of Rego that no policy gets: the outside world, other policies, the clock.
 const DISABLED: [&str; 5] = [
@@ -49,6 +50,8 @@ pub(crate) struct Findings {
     pub(crate) rules: Vec<&'static str>,
     /// Its names.
     pub(crate) names: Names,
+    /// Where it takes the pairs of a walk for a value.
+    pub(crate) walks: Vec<Walk>,
 }
 
 /// A place of the text that is still to be looked at.
@@ -77,6 +80,7 @@ pub(crate) fn look(engine: &mut Engine, kind: PolicyKind) -> Result<Findings, Fi
                 Place::Expr(expr) => {
                     findings.names.of_expr(expr);
                     findings.calls.extend(call(expr, &own, kind)?);
+                    findings.walks.extend(walk(expr));
                     if let Expr::String { value, .. } | Expr::RawString { value, .. } = expr {
                         constants.extend(value.as_string().ok().map(ToString::to_string));
                     }
@@ -146,7 +150,11 @@ fn call(expr: &Expr, own: &BTreeSet<String>, kind: PolicyKind) -> Result<Option<
     };
     let local = name.strip_prefix(&format!("data.{PACKAGE}."));
     if own.contains(local.unwrap_or(&name)) {
-        return Ok(None);
+        return match name == "walk" {
+            // The engine takes each call of this name for Rego's.
+            true => wrong("`walk` is a function of Rego; give yours another name".to_owned()),
+            false => Ok(None),
+        };
     }
     if DISABLED.contains(&name.as_str()) {
         return wrong(format!("`{name}` is not available to policies"));
@@ -172,6 +180,15 @@ fn call(expr: &Expr, own: &BTreeSet<String>, kind: PolicyKind) -> Result<Option<
         return Ok(None);
     }
     wrong(format!("there is no function `{name}`"))
+}
+
+/// `walk(x)` in the place of a value.
+fn walk(expr: &Expr) -> Option<Walk> {
+    let Expr::Call { fcn, params, .. } = expr else {
+        return None;
+    };
+    let walks = params.len() == 1 && path(fcn)? == "walk";
+    walks.then(|| Walk::at(expr, fcn))
 }
 
 /// Refuses rules that hold something back elsewhere and could not here.

@@ -17,6 +17,7 @@ use crate::limits::{Limits, MAX_INPUT, MAX_TEXT, MAX_TEXTS, shortened};
 use crate::policy::{Policy, plain_engine};
 use crate::prelude;
 use crate::said::Said;
+use crate::walk;
 
 /// What the engine calls the policy's text.
 pub(crate) const FILE: &str = "policy.rego";
@@ -28,7 +29,7 @@ const STEPS: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
 pub(crate) fn prepare(policy: &Policy, runner: Option<Runner>) -> Result<Engine, Said> {
     let mut engine = plain_engine(policy.dialect());
     let said = |error: anyhow::Error| Said::read(&error, FILE);
-    let text = policy.text().to_owned();
+    let text = walk::spelled_out(policy.text(), &policy.findings().walks);
     engine.add_policy(FILE.to_owned(), text).map_err(said)?;
     builtins::add(&mut engine, runner).map_err(said)?;
     engine.set_rego_v0(true);
@@ -36,6 +37,10 @@ pub(crate) fn prepare(policy: &Policy, runner: Option<Runner>) -> Result<Engine,
     engine
         .add_policy(prelude::FILE.to_owned(), rest)
         .map_err(said)?;
+    if !policy.findings().walks.is_empty() {
+        let added = engine.add_policy(walk::FILE.to_owned(), walk::pairs());
+        added.map_err(said)?;
+    }
     let mut shimmed = Vec::new();
     for call in policy.findings().calls.iter().filter(|call| call.output) {
         if !shimmed.contains(&call.function) {

@@ -20,6 +20,7 @@ mod prelude;
 mod said;
 mod sample;
 mod sandbox;
+mod walk;
 
 pub use builtins::sanitized;
 pub use child::{ARGUMENT, EXEC_ARGUMENT, WATCH_ARGUMENT, enter_if_asked};
