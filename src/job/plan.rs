@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use gantry_protocol::control::run::Lease;
 use gantry_protocol::plan::{
-    HIDDEN, MAX_DOCUMENT, MAX_PLAN_DATA, PLAN_DATA, PlanData, PlanError, WORDS, in_document, redact,
+    HIDDEN, MAX_DOCUMENT, MAX_PLAN_DATA, PLAN_DATA, PlanData, PlanError, WORDS, in_value, redact,
 };
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -88,7 +88,7 @@ fn planned(made: &Result<PlanData, Kept>) -> Planned {
     let Ok(PlanData::Document(document)) = made else {
         return Planned::Unknown;
     };
-    let changes = in_document(document.to_string().as_bytes());
+    let changes = in_value(document);
     changes.map_or(Planned::Unknown, |changes| Planned::Changes(changes.into()))
 }
 

@@ -33,16 +33,15 @@ pub(crate) fn prepare(policy: &Policy, runner: Option<Runner>) -> Result<Engine,
     engine.add_policy(FILE.to_owned(), text).map_err(said)?;
     builtins::add(&mut engine, runner).map_err(said)?;
     engine.set_rego_v0(true);
-    let rest = prelude::prelude(policy.kind(), &policy.findings().names);
-    engine
-        .add_policy(prelude::FILE.to_owned(), rest)
-        .map_err(said)?;
-    if !policy.findings().walks.is_empty() {
-        let added = engine.add_policy(walk::FILE.to_owned(), walk::pairs());
-        added.map_err(said)?;
+    let findings = policy.findings();
+    let rest = prelude::prelude(policy.kind(), &findings.names);
+    let pairs = (!findings.walks.is_empty()).then(walk::pairs);
+    for (file, text) in [(prelude::FILE, rest), (walk::FILE, pairs)] {
+        let Some(text) = text else { continue };
+        engine.add_policy(file.to_owned(), text).map_err(said)?;
     }
     let mut shimmed = Vec::new();
-    for call in policy.findings().calls.iter().filter(|call| call.output) {
+    for call in findings.calls.iter().filter(|call| call.output) {
         if !shimmed.contains(&call.function) {
             shimmed.push(call.function);
             let shim = builtins::shim(call.function);

@@ -130,9 +130,9 @@ fn first(refr: &Expr) -> Option<String> {
     }
 }
 
-/// The rest of the package, in Rego v0.
-pub(crate) fn prelude(kind: PolicyKind, names: &Names) -> String {
-    let mut text = format!("package {PACKAGE}\n");
+/// The rest of the package, in Rego v0; nothing where the text lacks nothing.
+pub(crate) fn prelude(kind: PolicyKind, names: &Names) -> Option<String> {
+    let mut text = String::new();
     for rule in kind.rules() {
         let name = rule.name;
         let valueless = names.rules.contains(name) && !names.settled.contains(name);
@@ -153,7 +153,7 @@ pub(crate) fn prelude(kind: PolicyKind, names: &Names) -> String {
             text.push('\n');
         }
     }
-    text
+    (!text.is_empty()).then(|| format!("package {PACKAGE}\n{text}"))
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gantry_protocol::RunType;
 use gantry_protocol::control::workspace::WorkspaceAttestation;
 use gantry_protocol::crypto::{PoolPublic, jws};
@@ -230,12 +228,11 @@ impl Subject {
             }
             Wish::Apply { .. } => Ok(()),
             Wish::Replan { targets, .. } => {
-                let list = |targets: &[String]| targets.join("`, `");
                 ensure!(
                     document.targets == targets,
                     "the server describes a run of the addresses `{}`, and `{}` was asked for",
-                    list(&document.targets),
-                    list(targets)
+                    addresses(&document.targets),
+                    addresses(targets)
                 );
                 Ok(())
             }
@@ -246,19 +243,22 @@ impl Subject {
             ),
         }
     }
-}
 
-impl Subject {
     /// Nobody asked for a part of the plan.
     fn whole(&self) -> anyhow::Result<()> {
         let targets = &self.document.targets;
         ensure!(
             targets.is_empty(),
             "the server describes a run of the addresses `{}` only, and all of it was asked for",
-            targets.join("`, `")
+            addresses(targets)
         );
         Ok(())
     }
+}
+
+/// Addresses for a sentence in which the whole stands between back quotes.
+fn addresses(targets: &[String]) -> String {
+    targets.join("`, `")
 }
 
 async fn signable(api: &Api, wish: &Wish<'_>) -> anyhow::Result<Signable> {
@@ -333,7 +333,8 @@ fn attested(
             )
         }
         None => (
-            unproven(text).context("the attestation of the plan can't be read")?,
+            // Whoever applies looks at its signature.
+            jws::unproven(text).context("the attestation of the plan can't be read")?,
             false,
         ),
     };
@@ -347,10 +348,4 @@ fn attested(
         attestation,
         proven,
     })
-}
-
-/// What the attestation says; whoever applies looks at its signature.
-fn unproven(text: &str) -> Option<WorkspaceAttestation> {
-    let claims = text.split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()
 }

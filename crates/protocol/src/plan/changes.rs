@@ -76,9 +76,7 @@ impl ChangeKind {
             Self::Forget => "forget",
         }
     }
-}
 
-impl ChangeKind {
     /// What happens to resources in the three plain words, oldest first: one that is replaced is deleted and added.
     pub fn simple_actions(self) -> &'static [&'static str] {
         match self {
@@ -150,9 +148,20 @@ struct Change {
 /// # Errors
 /// When it is no such document.
 pub fn in_document(bytes: &[u8]) -> Result<Vec<PlannedChange>, serde_json::Error> {
-    let document: Document = serde_json::from_slice(bytes)?;
+    serde_json::from_slice(bytes).map(listed)
+}
+
+/// The same of a document that was read already.
+///
+/// # Errors
+/// When it is no such document.
+pub fn in_value(document: &Value) -> Result<Vec<PlannedChange>, serde_json::Error> {
+    Document::deserialize(document).map(listed)
+}
+
+fn listed(document: Document) -> Vec<PlannedChange> {
     let resources = document.resource_changes.unwrap_or_default().into_iter();
-    Ok(resources.filter_map(change).collect())
+    resources.filter_map(change).collect()
 }
 
 fn change(resource: Resource) -> Option<PlannedChange> {
@@ -216,6 +225,8 @@ mod tests {
             let resource = json!({ "address": "a.b", "previous_address": previous, "type": "a", "change": change });
             let document = json!({ "resource_changes": [resource] }).to_string();
             let found = in_document(document.as_bytes()).unwrap();
+            let read = serde_json::from_str(&document).unwrap();
+            assert_eq!(in_value(&read).unwrap(), found, "{document}");
             let kinds: Vec<_> = found.iter().map(|change| change.kind.as_str()).collect();
             assert_eq!(kinds, Vec::from_iter(expected), "{document}");
         }

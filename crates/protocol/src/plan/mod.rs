@@ -15,7 +15,7 @@ mod shape;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use changes::{ChangeKind, MAX_CHANGES, PlannedChange, digest_of, in_document};
+pub use changes::{ChangeKind, MAX_CHANGES, PlannedChange, digest_of, in_document, in_value};
 pub use document::{Redacted, redact};
 
 /// What stands in the place of a value that is not given out.

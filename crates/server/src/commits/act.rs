@@ -146,15 +146,15 @@ async fn of_stack(app: &App, stack: &Stack, waiting: &Waiting) -> Result<String,
     let before = before.as_deref().or(push.before.as_deref());
     let changed = changed(&repository, push, (before, &commit.hash)).await;
     match decided(app, stack, waiting, (&commit, changed.as_deref())).await? {
-        Verdict::Nothing { reason, asked } => {
+        Verdict::Nothing { reason, word } => {
             start::nothing(app, stack, &commit).await?;
             let outcome = format!("nothing started: {reason}");
-            Ok(match asked.word {
+            Ok(match word {
                 Some(word) => told(app, stack, (&commit, &word), outcome).await?,
                 None => outcome,
             })
         }
-        Verdict::Track { .. } => start::track(app, stack, commit).await,
+        Verdict::Track => start::track(app, stack, commit).await,
         Verdict::Start { run_type, asked } => {
             let wish = start::Wish {
                 stack,

@@ -24,12 +24,12 @@ pub(super) enum Verdict {
     /// A run of this type.
     Start { run_type: RunType, asked: Asked },
     /// No run, but deployments take this commit from here on.
-    Track { asked: Asked },
-    /// Nothing, for this reason.
-    Nothing { reason: String, asked: Asked },
+    Track,
+    /// Nothing, for this reason, and what the code host is told about it.
+    Nothing { reason: String, word: Option<Word> },
 }
 
-/// What push policies want besides.
+/// What push policies want besides a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     /// Ids of runs that are not wanted any more.
@@ -38,8 +38,6 @@ pub(super) struct Asked {
     pub(super) flags: Vec<FlagsOf>,
     /// Whether the run goes before others of its pool.
     pub(super) urgency: Urgency,
-    /// What the code host is told about a push that starts nothing.
-    pub(super) word: Option<Word>,
 }
 
 /// What is known when a stack has to decide.
@@ -128,7 +126,7 @@ fn about_integration(one: &Integration) -> Value {
 fn nothing(reason: impl Into<String>) -> Verdict {
     Verdict::Nothing {
         reason: reason.into(),
-        asked: Asked::default(),
+        word: None,
     }
 }
 
@@ -145,23 +143,21 @@ fn together(all: &[Said]) -> Verdict {
         texts.cloned().collect()
     };
     let messages = texts("message").join("; ");
-    let asked = Asked {
-        cancel: texts("cancel"),
-        flags: all.iter().map(Said::flags).collect(),
-        urgency: match says("prioritize") {
-            true => Urgency::Prioritised,
-            false => Urgency::Normal,
-        },
-        word: None,
-    };
     let start = |run_type| Verdict::Start {
         run_type,
-        asked: asked.clone(),
+        asked: Asked {
+            cancel: texts("cancel"),
+            flags: all.iter().map(Said::flags).collect(),
+            urgency: match says("prioritize") {
+                true => Urgency::Prioritised,
+                false => Urgency::Normal,
+            },
+        },
     };
     let why = match (says("ignore"), says("track") && !says("ignore_track")) {
         (true, _) => "a push policy says so",
         // Without `track` the word `notrigger` means nothing.
-        (false, true) if says("notrigger") => return Verdict::Track { asked },
+        (false, true) if says("notrigger") => return Verdict::Track,
         (false, true) => return start(RunType::Tracked),
         (false, false) if says("propose") => return start(RunType::Proposed),
         (false, false) => "no push policy wants it",
@@ -178,10 +174,7 @@ fn together(all: &[Said]) -> Verdict {
             false => messages,
         },
     });
-    Verdict::Nothing {
-        reason,
-        asked: Asked { word, ..asked },
-    }
+    Verdict::Nothing { reason, word }
 }
 
 /// The kind of policies that are asked.
@@ -253,8 +246,8 @@ mod tests {
                         ..
                     } => "tracked",
                     Verdict::Start { .. } => "proposed",
-                    Verdict::Track { .. } => "head",
-                    Verdict::Nothing { asked, .. } => match asked.word {
+                    Verdict::Track => "head",
+                    Verdict::Nothing { word, .. } => match word {
                         None => "nothing",
                         Some(Word { fails: true, .. }) => "failed",
                         Some(Word { fails: false, .. }) => "told",
@@ -291,10 +284,10 @@ mod tests {
             .collect();
         assert_eq!(flags, [("a", "x".to_owned()), ("b", "y".to_owned())]);
         let ignored = together(&[said("a", &["fail"], &[("message", "I love bacon")])]);
-        let Verdict::Nothing { reason, asked } = ignored else {
+        let Verdict::Nothing { reason, word } = ignored else {
             panic!("it starts nothing")
         };
         assert_eq!(reason, "no push policy wants it: I love bacon");
-        assert_eq!(asked.word.unwrap().text, "I love bacon");
+        assert_eq!(word.unwrap().text, "I love bacon");
     }
 }

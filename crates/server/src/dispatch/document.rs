@@ -2,10 +2,8 @@
 //!
 //! Takes a run as recorded, also one that does not exist yet. Never: a payload given to anybody but a launcher.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gantry_protocol::control::workspace::WorkspaceAttestation;
-use gantry_protocol::crypto::random_text;
+use gantry_protocol::crypto::{jws, random_text};
 use gantry_protocol::payload::{RunPayload, Stage};
 use gantry_protocol::plan::{PlannedChange, digest_of};
 use gantry_protocol::signature::{RunDocument, SignedPhase};
@@ -40,7 +38,7 @@ impl Dispatcher {
         record: &RunRecord,
         stage: Stage,
     ) -> Result<Result<Signable, PayloadError>, StoreError> {
-        let payload = match self.payload(record, stage, UnixMillis::now()).await? {
+        let payload = match self.signed_part(record, stage, UnixMillis::now()).await? {
             Ok(payload) => payload,
             Err(error) => return Ok(Err(error)),
         };
@@ -58,6 +56,25 @@ impl Dispatcher {
         stage: Stage,
         now: UnixMillis,
     ) -> Result<Result<RunPayload, PayloadError>, StoreError> {
+        let mut payload = match self.signed_part(record, stage, now).await? {
+            Ok(payload) => payload,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let (Stage::Apply, Some(workspace)) = (stage, payload.workspace.as_mut())
+            && vouches_for_changes(&workspace.attestation)
+        {
+            workspace.changes = self.changes(payload.run, workspace.attempt).await?;
+        }
+        Ok(Ok(payload))
+    }
+
+    /// The payload without what its attestation vouches for, which nobody signs for beside it.
+    async fn signed_part(
+        &self,
+        record: &RunRecord,
+        stage: Stage,
+        now: UnixMillis,
+    ) -> Result<Result<RunPayload, PayloadError>, StoreError> {
         if let Err(error) = self.salted(record, now).await? {
             return Ok(Err(error));
         }
@@ -67,17 +84,7 @@ impl Dispatcher {
             now,
         };
         let mut conn = self.store.read().await?;
-        let built = build(&mut conn, &self.vault, record, handing).await?;
-        drop(conn);
-        let Ok(mut payload) = built else {
-            return Ok(built);
-        };
-        if let (Stage::Apply, Some(workspace)) = (stage, payload.workspace.as_mut())
-            && vouches_for_changes(&workspace.attestation)
-        {
-            workspace.changes = self.changes(payload.run, workspace.attempt).await?;
-        }
-        Ok(Ok(payload))
+        build(&mut conn, &self.vault, record, handing).await
     }
 
     /// What the plan of an attempt changes, for a host that wants to know before it applies. One that has a policy
@@ -131,8 +138,6 @@ impl Dispatcher {
 /// Whether the launcher that planned signed for its changes, too. Nobody could believe a list that it did not sign for, and
 /// launchers of its age refuse payloads with members that they do not know. (It was verified when it was stored.)
 fn vouches_for_changes(attestation: &str) -> bool {
-    let claims = attestation.split('.').nth(1).unwrap_or_default();
-    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
-    let claims = serde_json::from_slice::<WorkspaceAttestation>(&claims);
-    claims.is_ok_and(|claims| claims.changes.is_some())
+    let claims = jws::unproven::<WorkspaceAttestation>(attestation);
+    claims.is_some_and(|claims| claims.changes.is_some())
 }

@@ -57,9 +57,9 @@ impl Look {
         };
         let (mut planned, mut changes) = (Planned::default(), Vec::new());
         if let Some(row) = &plan {
-            let document = control.plans.document(row).await?.unwrap_or_default();
+            let document;
+            (document, changes) = control.plans.whole(row).await?.unwrap_or_default();
             planned = Planned::of(&document);
-            changes = control.plans.changes(row).await?.unwrap_or_default();
         }
         Ok(Managed {
             entities: control.state.entities(stack, &version, planned).await?,

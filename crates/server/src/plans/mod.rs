@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gantry_protocol::plan::{MAX_DOCUMENT, PlanData, PlanError, in_document, redact};
+use gantry_protocol::plan::{MAX_DOCUMENT, PlanData, PlanError, in_document, in_value, redact};
 use gantry_protocol::{Digest, RunId};
 use serde_json::Value;
 
@@ -107,19 +107,27 @@ impl PlanKeeper {
         }
     }
 
-    /// The document of a plan; nothing where it was withheld.
+    /// The document of a plan and what it would change; nothing where it was withheld.
     ///
     /// # Errors
     /// [`PlanKeeperError`].
-    pub async fn document(&self, row: &PlanRow) -> Result<Option<Value>, PlanKeeperError> {
+    pub async fn whole(
+        &self,
+        row: &PlanRow,
+    ) -> Result<Option<(Value, Vec<PlannedChange>)>, PlanKeeperError> {
         let run = row.run;
         let Some(plain) = self.open(row).await? else {
             return Ok(None);
         };
-        let read = tokio::task::spawn_blocking(move || serde_json::from_slice(&plain)).await;
-        let read = read.expect("invariant: reading a plan does not panic");
-        let document = read.map_err(|_| PlanKeeperError::Damaged { run })?;
-        Ok(Some(document))
+        let read = tokio::task::spawn_blocking(move || {
+            let document: Value = serde_json::from_slice(&plain)?;
+            let changes = in_value(&document)?;
+            Ok::<_, serde_json::Error>((document, changes))
+        });
+        let read = read
+            .await
+            .expect("invariant: reading a plan does not panic");
+        Ok(Some(read.map_err(|_| PlanKeeperError::Damaged { run })?))
     }
 
     /// What a plan would change; nothing where it was withheld.

@@ -5,6 +5,7 @@
 
 use gantry_policy::PolicyKind;
 use gantry_protocol::{RunId, RunState};
+use serde_json::Value;
 use ulid::Ulid;
 
 use super::known::{OfRun, OfStack};
@@ -13,9 +14,11 @@ use crate::clock::UnixMillis;
 use crate::domain::{Actor, AskedPolicy, Gate, Review, RunEvent};
 use crate::error::chain;
 use crate::plans::PlanKeeperError;
+use crate::store::reviews::{self, ReviewRow};
 use crate::store::run_flags::{self, FlagsOf};
 use crate::store::runs::{self, RunRecord};
-use crate::store::{Conn, StoreError, policies, reviews, stacks};
+use crate::store::stacks::{self, Stack};
+use crate::store::{Conn, StoreError, policies};
 
 /// What the policies say together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,34 +65,27 @@ impl Judge {
     /// # Errors
     /// When the database fails. A policy without an answer does not approve.
     pub async fn opinion(&self, run: RunId) -> Result<Opinion, StoreError> {
-        let (record, to_ask, newest, document) = {
-            let mut conn = self.store.read().await?;
-            let record = runs::get(&mut conn, run).await?;
-            let stack = stacks::get(&mut conn, &record.run.stack).await?;
-            let to_ask = policies::about(&mut conn, &stack, PolicyKind::Approval).await?;
-            let reviews = reviews::list(&mut conn, run).await?;
-            let of_stack = OfStack::find(&mut conn, &stack).await?;
-            let document = match OfRun::find(&mut conn, &self.plans, record.clone()).await {
-                Ok(of_run) => Some(input::approval(&of_run, (&stack, &of_stack), &reviews)),
-                Err(PlanKeeperError::Store(error)) => return Err(error),
-                Err(error) => {
-                    tracing::error!(%run, error = chain(&error), "the plan of a run that waits can't be read");
-                    None
-                }
-            };
-            (record, to_ask, reviews.last().map(|row| row.id), document)
-        };
+        let mut conn = self.store.read().await?;
+        let record = runs::get(&mut conn, run).await?;
+        let stack = stacks::get(&mut conn, &record.run.stack).await?;
+        let to_ask = policies::about(&mut conn, &stack, PolicyKind::Approval).await?;
+        let reviews = reviews::list(&mut conn, run).await?;
         let opinion = Opinion {
             decision: Decision::Approved,
             asked: asked(&to_ask),
             flags: Vec::new(),
             notes: Vec::new(),
             record,
-            newest,
+            newest: reviews.last().map(|row| row.id),
         };
+        // Most stacks have none: then no plan is opened for nobody.
         if to_ask.is_empty() {
             return Ok(opinion);
         }
+        let document = self.told(&mut conn, &stack, &opinion.record, &reviews);
+        // Boxed: what it holds would stand in the future of every request that may ask.
+        let document = Box::pin(document).await?;
+        drop(conn);
         let Some(document) = document else {
             let silent = to_ask.iter().map(|policy| policy.id.to_string()).collect();
             return Ok(Opinion {
@@ -104,6 +100,26 @@ impl Judge {
             notes: notes(&said),
             ..opinion
         })
+    }
+
+    /// What the policies are told of a run; nothing where its plan can't be read.
+    async fn told(
+        &self,
+        conn: &mut Conn,
+        stack: &Stack,
+        record: &RunRecord,
+        reviews: &[ReviewRow],
+    ) -> Result<Option<Value>, StoreError> {
+        let of_stack = OfStack::find(conn, stack).await?;
+        match OfRun::find(conn, &self.plans, record.clone()).await {
+            Ok(of_run) => Ok(Some(input::approval(&of_run, (stack, &of_stack), reviews))),
+            Err(PlanKeeperError::Store(error)) => Err(error),
+            Err(error) => {
+                let run = record.run.id;
+                tracing::error!(%run, error = chain(&error), "the plan of a run that waits can't be read");
+                Ok(None)
+            }
+        }
     }
 
     /// Asks about a run that waits, and does what follows: opens its gate, or ends it. `by` is the reviewer.
@@ -122,21 +138,20 @@ impl Judge {
                 run_flags::note(&self.store, &mut tx, run, flags).await?;
             }
             let now = UnixMillis::now();
-            match opinion.follows(by) {
-                Follows::Nothing => {}
+            let note = opinion.note();
+            let told = match opinion.follows(by) {
+                Follows::Nothing => None,
                 Follows::Opens => {
                     runs::open_gate(&mut tx, &opinion.record.run, now).await?;
-                    if let Some(note) = opinion.note() {
-                        runs::add_note(&mut tx, run, &note).await?;
-                    }
+                    note
                 }
                 Follows::Happens(event, by) => {
-                    let note = opinion.note();
                     runs::apply(&mut tx, run, &event, &by, note.as_deref(), now).await?;
-                    if let Some(note) = note {
-                        runs::add_note(&mut tx, run, &note).await?;
-                    }
+                    note
                 }
+            };
+            if let Some(note) = told {
+                runs::add_note(&mut tx, run, &note).await?;
             }
             return self.store.commit(tx).await;
         }

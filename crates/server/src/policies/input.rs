@@ -49,7 +49,7 @@ pub(super) fn plan(
     json!({ "spacelift": spacelift, "terraform": plan })
 }
 
-/// A run that a push might make pointless.
+/// What every policy is told of a run; all that push policies are told of one that a push might make pointless.
 pub fn waiting(record: &RunRecord) -> Value {
     json!({
         "id": record.run.id.to_string(),
@@ -87,33 +87,23 @@ fn run(of: &OfRun) -> Value {
         flags,
         changes,
     } = of;
-    let settings = &record.settings;
-    let changes = changes.as_ref();
-    json!({
-        "id": record.run.id.to_string(),
-        "type": record.run.run_type.as_str(),
-        "state": record.run.state.as_str(),
-        "based_on_local_workspace": settings.archive.is_some(),
-        "branch": record.commit.branch,
-        "drift_detection": record.cause == Cause::Drift,
-        "changes": changes.map(|all| all.iter().map(PlannedChange::shown).collect::<Vec<_>>()),
-        "command": record.command.as_deref().unwrap_or_default(),
-        "commit": commit(&record.commit),
-        "created_at": nanos(record.created_at),
-        "updated_at": nanos(record.entered_at),
-        "delta": record.plan.as_ref().map(|plan| json!({
-            "added": plan.add, "changed": plan.change, "deleted": plan.delete,
-        })),
-        "flags": flags,
-        "runtime_config": {
-            "before_init": settings.hooks.before_init,
-            "project_root": settings.project_root,
-            "runner_image": settings.runner_image.as_deref().unwrap_or_default(),
-            "terraform_version": settings.tool.version.as_deref().unwrap_or_default(),
-        },
-        "triggered_by": record.triggered_by,
-        "user_provided_metadata": record.metadata,
-    })
+    let (settings, changes) = (&record.settings, changes.as_ref());
+    let mut run = waiting(record);
+    run["drift_detection"] = json!(record.cause == Cause::Drift);
+    run["changes"] =
+        json!(changes.map(|all| all.iter().map(PlannedChange::shown).collect::<Vec<_>>()));
+    run["command"] = json!(record.command.as_deref().unwrap_or_default());
+    run["delta"] = json!(record.plan.as_ref().map(|plan| json!({
+        "added": plan.add, "changed": plan.change, "deleted": plan.delete,
+    })));
+    run["flags"] = json!(flags);
+    run["runtime_config"] = json!({
+        "before_init": settings.hooks.before_init,
+        "project_root": settings.project_root,
+        "runner_image": settings.runner_image.as_deref().unwrap_or_default(),
+        "terraform_version": settings.tool.version.as_deref().unwrap_or_default(),
+    });
+    run
 }
 
 /// A stack.

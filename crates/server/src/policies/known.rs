@@ -52,12 +52,21 @@ impl OfRun {
         plans: &PlanKeeper,
         record: RunRecord,
     ) -> Result<Self, PlanKeeperError> {
-        let flags = run_flags::of(conn, record.run.id).await?;
         let changes = match (&record.plan, plans::newest(conn, record.run.id).await?) {
             (_, Some(row)) => plans.changes(&row).await?,
             (Some(_), None) => None,
             (None, None) => Some(Vec::new()),
         };
+        Ok(Self::with(conn, record, changes).await?)
+    }
+
+    /// The same where it is known what the plan changes.
+    pub(super) async fn with(
+        conn: &mut Conn,
+        record: RunRecord,
+        changes: Option<Vec<PlannedChange>>,
+    ) -> Result<Self, StoreError> {
+        let flags = run_flags::of(conn, record.run.id).await?;
         Ok(Self {
             record,
             flags,

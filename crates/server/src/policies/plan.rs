@@ -105,10 +105,8 @@ impl Judge {
         }
         let document = {
             let mut conn = self.store.read().await?;
-            let of_run = OfRun {
-                changes: self.plans.changes(row).await?,
-                ..OfRun::find(&mut conn, &self.plans, about.record.clone()).await?
-            };
+            let (plan, changes) = self.plans.whole(row).await?.unzip();
+            let of_run = OfRun::with(&mut conn, about.record.clone(), changes).await?;
             let stack = &about.stack;
             let of_stack = OfStack::find(&mut conn, stack).await?;
             let previous = runs::last_applied(&mut conn, &stack.id, row.run).await?;
@@ -116,7 +114,7 @@ impl Judge {
                 Some(record) => Some(OfRun::find(&mut conn, &self.plans, record).await?),
                 None => None,
             };
-            let plan = self.plans.document(row).await?.unwrap_or_default();
+            let plan = plan.unwrap_or_default();
             input::plan(&of_run, (stack, &of_stack), previous.as_ref(), plan)
         };
         let said = self.ask(about.policies.clone(), &document).await?;

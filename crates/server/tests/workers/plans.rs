@@ -67,7 +67,7 @@ async fn a_plan_is_kept_sealed_and_without_what_it_marks() {
         plans::newest(&mut conn, lease.run).await.unwrap().unwrap()
     };
     let first = row().await;
-    let document = world.control.plans.document(&first).await.unwrap().unwrap();
+    let (document, _) = world.control.plans.whole(&first).await.unwrap().unwrap();
     let after = &document["resource_changes"][0]["change"]["after"];
     assert_eq!(after["password"], HIDDEN, "a launcher is not believed");
     let changes = world.control.plans.changes(&first).await.unwrap().unwrap();

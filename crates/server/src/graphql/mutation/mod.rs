@@ -23,24 +23,36 @@ use super::registry::blueprints::BlueprintMutation;
 use super::registry::modules::ModuleMutation;
 use super::registry::providers::ProviderMutation;
 
-/// Every change.
+/// Every change. In groups, since a field is looked for from one part to the next and each takes a frame of the stack.
 #[derive(MergedObject, Default)]
-pub struct Mutation(
+pub struct Mutation(OfRuns, OfStacks, OfSettings, OfHosts, RegistryMutation);
+
+#[derive(MergedObject, Default)]
+struct OfRuns(
     session::SessionMutation,
     runs::RunMutation,
+    previews::PreviewMutation,
+    chosen::ChosenMutation,
+);
+
+#[derive(MergedObject, Default)]
+struct OfStacks(
     stacks::StackMutation,
-    pools::PoolMutation,
-    policies::PolicyMutation,
     contexts::ContextMutation,
+    standing::StandingMutation,
+    states::StateMutation,
+);
+
+#[derive(MergedObject, Default)]
+struct OfSettings(
+    policies::PolicyMutation,
     integrations::IntegrationMutation,
     notifications::NotificationMutation,
     access::AccessMutation,
-    previews::PreviewMutation,
-    chosen::ChosenMutation,
-    standing::StandingMutation,
-    ModuleMutation,
-    BlueprintMutation,
-    ProviderMutation,
-    states::StateMutation,
-    vcs_pools::VcsPoolMutation,
 );
+
+#[derive(MergedObject, Default)]
+struct OfHosts(pools::PoolMutation, vcs_pools::VcsPoolMutation);
+
+#[derive(MergedObject, Default)]
+struct RegistryMutation(ModuleMutation, BlueprintMutation, ProviderMutation);

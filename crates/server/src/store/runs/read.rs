@@ -88,13 +88,16 @@ pub async fn lock_holder(
 /// The runs that an approval policy keeps in `QUEUED`, oldest first.
 pub async fn behind_gate(conn: &mut Conn) -> Result<Vec<RunId>, StoreError> {
     let sql = "SELECT id FROM runs WHERE gate = 'CLOSED' AND state = 'QUEUED' ORDER BY id";
-    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(conn).await?;
-    rows.iter().map(|(id,)| parse("run id", id)).collect()
+    ids(conn, sql).await
 }
 
 /// The previews that wait for reviews of their warnings, oldest first.
 pub async fn in_review(conn: &mut Conn) -> Result<Vec<RunId>, StoreError> {
     let sql = "SELECT id FROM runs WHERE state = 'PENDING_REVIEW' ORDER BY id";
+    ids(conn, sql).await
+}
+
+async fn ids(conn: &mut Conn, sql: &'static str) -> Result<Vec<RunId>, StoreError> {
     let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(conn).await?;
     rows.iter().map(|(id,)| parse("run id", id)).collect()
 }
