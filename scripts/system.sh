@@ -108,6 +108,9 @@ system_needs() {
     need git:git openssl:openssl curl:curl jq:jq ca-certificates:/etc/ssl/certs/ca-certificates.crt
 }
 
+# What people install; selects it for cargo.
+PROGRAMS=(-p gantry-launcher -p gantry-server -p gantry-worker -p gantry -p gantry-vcs-agent --bins)
+
 # system_build PROFILE: builds the programs; leaves $BIN.
 system_build() {
     local profile=$1 dir=$1
@@ -115,8 +118,7 @@ system_build() {
     need_c_toolchain
     cargo_settings
     BIN=$BIN_DIR/$dir
-    (cd "$GANTRY_ROOT" && cargo build --locked --profile "$profile" --target "$RUST_TARGET" \
-        -p gantry-launcher -p gantry-server -p gantry-worker -p gantry -p gantry-vcs-agent --bins)
+    (cd "$GANTRY_ROOT" && cargo build --locked --profile "$profile" --target "$RUST_TARGET" "${PROGRAMS[@]}")
 }
 
 # faults_build: the programs and the tests that make them meet faults; leaves the tests' program in $FAULTS.

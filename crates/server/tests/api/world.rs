@@ -4,7 +4,8 @@
 //! channel has its own tests.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use clap::Parser;
 use gantry_protocol::{Attempt, LauncherId, RunId};
@@ -248,10 +249,16 @@ impl Client {
     }
 }
 
+/// A request for a pool's key, another one each time. Making an RSA key takes a while: after eight it is the first again.
 pub(crate) fn csr() -> String {
-    let key = rsa_key();
-    let params = rcgen::CertificateParams::default();
-    params.serialize_request(&key).unwrap().pem().unwrap()
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static REQUESTS: [OnceLock<String>; 8] = [const { OnceLock::new() }; 8];
+    let nth = NEXT.fetch_add(1, Ordering::Relaxed) % REQUESTS.len();
+    let request = || {
+        let params = rcgen::CertificateParams::default();
+        params.serialize_request(&rsa_key()).unwrap().pem().unwrap()
+    };
+    REQUESTS[nth].get_or_init(request).clone()
 }
 
 /// `rcgen` on ring makes no RSA keys and reads PKCS#8, so the `rsa` crate makes one.
