@@ -9,11 +9,11 @@ use crate::runs::{CANCEL, CONFIRM, TASK, TRIGGER, deploy, of, trigger};
 use crate::world::{Client, World};
 use gantry_protocol::RunType;
 
-const REVIEW: &str = "mutation($decision:RunReviewDecision!$note:String!$run:ID$stack:ID!){runReview(stack: $stack, run: $run, decision: $decision, note: $note){id}}";
+pub(crate) const REVIEW: &str = "mutation($decision:RunReviewDecision!$note:String!$run:ID$stack:ID!){runReview(stack: $stack, run: $run, decision: $decision, note: $note){id}}";
 const SHOWN: &str = "query($run:ID!$stack:ID!){stack(id: $stack){run(id: $run){state,note,needsApproval,reviews{author,decision,note,state}}}}";
 
 /// A world with a stack and one approval policy on it.
-async fn world(body: &str) -> World {
+pub(crate) async fn world(body: &str) -> World {
     let world = World::new().await;
     world.stack().await;
     let policy = new("two-eyes", "APPROVAL", body, &[]);
@@ -23,7 +23,7 @@ async fn world(body: &str) -> World {
     world
 }
 
-fn says(run: &str, decision: &str, note: &str) -> Value {
+pub(crate) fn says(run: &str, decision: &str, note: &str) -> Value {
     json!({ "stack": "net", "run": run, "decision": decision, "note": note })
 }
 
@@ -32,7 +32,7 @@ async fn review(client: &Client, run: &str, decision: &str) {
     assert!(made["runReview"]["id"].is_string(), "{made}");
 }
 
-async fn shown(world: &World, run: &str) -> Value {
+pub(crate) async fn shown(world: &World, run: &str) -> Value {
     let found = world.reader.ok(SHOWN, of(run)).await;
     found["stack"]["run"].clone()
 }

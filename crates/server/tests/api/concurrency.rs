@@ -5,8 +5,10 @@ use gantry_protocol::{Attempt, RunType};
 use gantry_server::domain::{GrantedPhase, RunEnd, RunEvent};
 use serde_json::{Value, json};
 
-use crate::runs::{CONFIRM, DISCARD, TRIGGER, deploy, of, trigger};
-use crate::world::World;
+use crate::approval::{self, REVIEW, says};
+use crate::policies::TWO_EYES;
+use crate::runs::{CANCEL, CONFIRM, DISCARD, TRIGGER, deploy, of, trigger};
+use crate::world::{Client, World};
 
 /// How often two people decide at once: which of them is first changes from time to time.
 const ROUNDS: usize = 12;
@@ -83,6 +85,61 @@ async fn of_a_confirm_and_a_discard_one_wins() {
         if winner == 0 {
             applies(&world, &run).await;
         }
+    }
+}
+
+/// What one person does with a run that waits for reviews.
+async fn decides(client: &Client, run: &str, decision: &str) -> bool {
+    won(&client.post(REVIEW, says(run, decision, "")).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_approval_and_a_rejection_at_one_instant_none_is_taken_and_forgotten() {
+    let world = approval::world(TWO_EYES).await;
+    for _ in 0..ROUNDS {
+        let run = deploy(&world.writer).await;
+        let (approved, rejected) = tokio::join!(
+            decides(&world.writer, &run, "APPROVE"),
+            decides(&world.admin, &run, "REJECT")
+        );
+        let shown = approval::shown(&world, &run).await;
+        let reviews = shown["reviews"].as_array().unwrap();
+        assert_eq!(reviews.len(), usize::from(approved) + usize::from(rejected));
+        // A rejection that was taken counts, also beside an approval.
+        let expected = if rejected { "FAILED" } else { "READY" };
+        assert_eq!(shown["state"], expected, "{shown}");
+        if !rejected {
+            world.writer.ok(CANCEL, of(&run)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_approve_and_two_confirm_at_one_instant() {
+    let both = "package spacelift\nnames := {a.author | a := input.reviews.current.approvals[_]}\napprove { count(names) >= 2 }\n";
+    let world = approval::world(both).await;
+    for _ in 0..ROUNDS {
+        let run = deploy(&world.writer).await;
+        let (first, second) = tokio::join!(
+            decides(&world.writer, &run, "APPROVE"),
+            decides(&world.admin, &run, "APPROVE")
+        );
+        assert!(first && second, "both are heard");
+        assert_eq!(state(&world, &run).await, "READY");
+        world.plans_changes(&run).await;
+        let (first, second, one, other) = tokio::join!(
+            decides(&world.writer, &run, "APPROVE"),
+            decides(&world.admin, &run, "APPROVE"),
+            world.writer.post(CONFIRM, of(&run)),
+            world.admin.post(CONFIRM, of(&run))
+        );
+        assert!(first && second, "both are heard");
+        assert!(!(won(&one) && won(&other)), "{one} {other}");
+        if !won(&one) && !won(&other) {
+            world.writer.ok(CONFIRM, of(&run)).await;
+        }
+        assert_eq!(state(&world, &run).await, "CONFIRMED");
+        applies(&world, &run).await;
     }
 }
 
