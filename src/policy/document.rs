@@ -92,6 +92,9 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Of a run that is about to be handed to its container.
+const STATE: &str = "PREPARING";
+
 impl Facts<'_> {
     /// The document.
     pub(super) fn document(&self, key: &DigestKey) -> Json {
@@ -130,7 +133,7 @@ impl Facts<'_> {
         let Self { payload, .. } = self;
         json!({
             "id": payload.run,
-            "state": "PREPARING",
+            "state": STATE,
             "type": payload.run_type,
             "based_on_local_workspace": payload.source.archive.is_some(),
             "changes": self.planned.shown(),
@@ -202,6 +205,9 @@ impl Facts<'_> {
             "namespace": payload.space,
             "project_root": payload.source.project_root,
             "repository": payload.source.repository,
+            "roles": [],
+            // A stack is in the state of the run that holds it. Others' runs are not told to launchers.
+            "state": payload.run_type.takes_stack_lock().then_some(STATE),
             "terraform_version": payload.tool.version,
         })
     }

@@ -3,7 +3,7 @@
 use gantry_protocol::payload::{RunPayload, Variable};
 use gantry_protocol::plan::{ChangeKind, PlannedChange};
 use gantry_protocol::socket::Phase;
-use gantry_protocol::{Digest, Secret};
+use gantry_protocol::{Digest, RunType, Secret};
 use serde_json::Value as Json;
 
 use super::document::{DigestKey, Facts};
@@ -34,7 +34,7 @@ fn about(payload: &RunPayload, key: &DigestKey, planned: &Planned) -> Json {
 }
 
 /// The documented sample's members and their types.
-const DOCUMENTED: [(&str, &str); 47] = [
+const DOCUMENTED: [(&str, &str); 49] = [
     ("/commit/author", "string"),
     ("/commit/branch", "string"),
     ("/commit/message", "string"),
@@ -89,6 +89,8 @@ const DOCUMENTED: [(&str, &str); 47] = [
         "boolean",
     ),
     ("/stack/labels", "array"),
+        ("/stack/roles", "array"),
+        ("/stack/state", "string"),
     ("/image/digest", "string"),
     ("/phase", "string"),
 ];
@@ -160,6 +162,19 @@ fn empty_lists_are_null_where_the_documented_ones_are() {
     assert_eq!(environment["before_apply"][0], "make ready");
     assert_eq!(environment["hooks"]["before_init"], serde_json::json!([]));
     assert_eq!(document["stack"]["labels"], serde_json::json!([]));
+}
+
+#[test]
+fn a_preview_does_not_know_the_state_of_its_stack() {
+    let state = |run_type| {
+        let payload = RunPayload {
+            run_type,
+            ..payload()
+        };
+        document(&payload, &DigestKey::default())["stack"]["state"].clone()
+    };
+    assert_eq!(state(RunType::Tracked), "PREPARING");
+    assert_eq!(state(RunType::Proposed), Json::Null);
 }
 
 #[test]
