@@ -89,8 +89,8 @@ const DOCUMENTED: [(&str, &str); 49] = [
         "boolean",
     ),
     ("/stack/labels", "array"),
-        ("/stack/roles", "array"),
-        ("/stack/state", "string"),
+    ("/stack/roles", "array"),
+    ("/stack/state", "string"),
     ("/image/digest", "string"),
     ("/phase", "string"),
 ];
