@@ -13,8 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use gantry_policy::{CompileError, EvalError, Evaluation, Limits, PolicyKind, Sandbox, User};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 pub use approval::{Decision, Opinion, named};
 pub use input::{about_stack, commit, nanos, request, waiting};
@@ -151,23 +153,15 @@ impl Judge {
     /// # Errors
     /// When the database fails. What a policy has no answer to stands in its [`Said`].
     pub async fn ask(&self, asked: Vec<Policy>, input: &Value) -> Result<Vec<Said>, StoreError> {
-        let mut all = Vec::with_capacity(asked.len());
-        let begun = tokio::time::Instant::now();
-        for policy in asked {
-            let answer = match begun.elapsed() < TOGETHER {
-                true => {
-                    // The semaphore is never closed.
-                    let _turn = self.turns.acquire().await;
-                    let (id, body) = (policy.id.as_str(), &policy.body);
-                    self.evaluate(policy.kind, id, body, input).await
-                }
-                false => Err(JudgeError::NoTimeLeft),
-            };
+        let begun = Instant::now();
+        let each = asked.into_iter().map(|policy| async move {
+            let answer = self.answer(&policy, input, begun).await;
             if let Err(error) = &answer {
                 tracing::warn!(policy = %policy.id, error = chain(error), "a policy has no answer");
             }
-            all.push(Said { policy, answer });
-        }
+            Said { policy, answer }
+        });
+        let all: Vec<Said> = stream::iter(each).buffered(AT_ONCE).collect().await;
         let text = input.to_string();
         let mut tx = self.store.begin().await?;
         for said in &all {
@@ -182,6 +176,22 @@ impl Judge {
         }
         self.store.commit(tx).await?;
         Ok(all)
+    }
+
+    /// One answer, as long as those of all policies have not taken all the time since `begun`.
+    async fn answer(
+        &self,
+        policy: &Policy,
+        input: &Value,
+        begun: Instant,
+    ) -> Result<Evaluation, JudgeError> {
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        if begun.elapsed() >= TOGETHER {
+            return Err(JudgeError::NoTimeLeft);
+        }
+        self.evaluate(policy.kind, policy.id.as_str(), &policy.body, input)
+            .await
     }
 }
 
