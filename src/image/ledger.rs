@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::hold::{Claim, Hold, Holds};
 use crate::durable;
 
 /// The file that keeps it.
@@ -27,6 +28,7 @@ pub struct Ledger {
 struct Inner {
     path: PathBuf,
     known: Mutex<Known>,
+    holds: Holds,
 }
 
 /// The images, and whether the file says the same.
@@ -40,6 +42,12 @@ struct Known {
 struct Record {
     /// Unix seconds.
     last_used: i64,
+}
+
+impl Record {
+    fn is_unused_for(self, seconds: i64) -> bool {
+        self.last_used <= now().saturating_sub(seconds)
+    }
 }
 
 impl Ledger {
@@ -62,7 +70,8 @@ impl Ledger {
             images,
             unsaved: false,
         });
-        let inner = Arc::new(Inner { path, known });
+        let holds = Holds::default();
+        let inner = Arc::new(Inner { path, known, holds });
         Ok(Self { inner })
     }
 
@@ -78,8 +87,23 @@ impl Ledger {
         self.write()
     }
 
-    /// A run uses the image. Written with the next [`Ledger::save`]: a start does not wait for the disk.
-    pub fn used(&self, image: &str) {
+    /// A run uses the image: waits until nobody removes it, and keeps it while the answer is there.
+    pub async fn hold(&self, image: &str) -> Hold {
+        let hold = self.inner.holds.hold(image).await;
+        self.used(image);
+        hold
+    }
+
+    /// To remove the image: nothing where a run is about to use it, or has begun to within `seconds`.
+    pub fn claim(&self, image: &str, seconds: i64) -> Option<Claim> {
+        let claim = self.inner.holds.claim(image)?;
+        let known = self.known();
+        let record = known.images.get(image)?;
+        record.is_unused_for(seconds).then_some(claim)
+    }
+
+    /// Written with the next [`Ledger::save`]: a start does not wait for the disk.
+    fn used(&self, image: &str) {
         let mut known = self.known();
         if let Some(record) = known.images.get_mut(image) {
             record.last_used = now();
@@ -107,12 +131,11 @@ impl Ledger {
 
     /// Images that no run has used for `seconds`, the one used longest ago first.
     pub fn unused_for(&self, seconds: i64) -> Vec<String> {
-        let before = now().saturating_sub(seconds);
         let known = self.known();
         let old = known
             .images
             .iter()
-            .filter(|(_, record)| record.last_used <= before);
+            .filter(|(_, record)| record.is_unused_for(seconds));
         let mut old: Vec<_> = old
             .map(|(image, record)| (record.last_used, image.clone()))
             .collect();
@@ -185,6 +208,22 @@ mod tests {
         let again = Ledger::open(temp.path()).expect("opens");
         assert_eq!(again.unused_for(50), ["c@3", "a@1"]);
         assert_eq!(again.newest().as_deref(), Some("b@2"));
+    }
+
+    #[tokio::test]
+    async fn what_a_run_wanted_meanwhile_is_not_removed() {
+        let temp = tempfile::tempdir().expect("temp dir");
+        let images = serde_json::json!({ "a@1": { "last_used": now() - 100 } });
+        fs::write(temp.path().join(FILE), images.to_string()).expect("file");
+        let ledger = Ledger::open(temp.path()).expect("opens");
+        assert_eq!(ledger.unused_for(50), ["a@1"]);
+        assert!(ledger.claim("a@1", 50).is_some());
+        assert!(ledger.claim("of-others@1", 50).is_none());
+        let hold = ledger.hold("a@1").await;
+        assert!(ledger.claim("a@1", 0).is_none(), "it is held");
+        drop(hold);
+        assert!(ledger.claim("a@1", 50).is_none(), "it was used just now");
+        assert!(ledger.claim("a@1", 0).is_some());
     }
 
     #[test]

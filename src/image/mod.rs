@@ -8,6 +8,7 @@
 mod admit;
 mod allowlist;
 mod error;
+mod hold;
 mod ledger;
 mod policy;
 mod progress;

@@ -11,6 +11,7 @@ use gantry_protocol::Digest;
 
 use super::admit::AdmittedReference;
 use super::error::ImageError;
+use super::hold::Hold;
 use super::ledger::Ledger;
 use super::policy::PullPolicy;
 use super::progress::{Progress, megabytes, seconds};
@@ -172,6 +173,10 @@ impl Images {
         let asked = Instant::now();
         let gate = self.gate(&by_digest);
         let mut last = gate.lock().await;
+        let hold = match &self.notes {
+            Some((ledger, _)) => Some(ledger.hold(&by_digest).await),
+            None => None,
+        };
         let present = self.present(&resolved).await?.is_some();
         self.may_run(&resolved, present)?;
         // Somebody else's pull that ended after this one was asked for counts for this one too.
@@ -187,9 +192,6 @@ impl Images {
                 *last = Some(Instant::now());
             }
         }
-        if let Some((ledger, _)) = &self.notes {
-            ledger.used(&by_digest);
-        }
         let failed = |source| failed(&resolved.reference, &resolved.login, source);
         let found = self.engine.image(&by_digest).await.map_err(failed)?;
         if found.platform != self.platform {
@@ -197,7 +199,7 @@ impl Images {
             return Err(self.bad_platform(image, std::slice::from_ref(&found.platform)));
         }
         let accounts = self.accounts_of(&by_digest).await.map_err(failed)?;
-        Ok(pulled(resolved, found, accounts))
+        Ok(pulled(resolved, found, accounts, hold))
     }
 
     /// Noted before it is pulled: a pull that is cut leaves layers that are ours all the same.
@@ -368,6 +370,7 @@ fn pulled(
     resolved: ResolvedImage,
     found: ImageView,
     mut accounts: BTreeMap<String, Vec<u8>>,
+    hold: Option<Hold>,
 ) -> PulledImage {
     PulledImage {
         reference: resolved.reference,
@@ -379,5 +382,6 @@ fn pulled(
         volumes: found.volumes,
         passwd: accounts.remove(ACCOUNT_FILES[0]),
         group: accounts.remove(ACCOUNT_FILES[1]),
+        _hold: hold,
     }
 }

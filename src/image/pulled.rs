@@ -5,6 +5,7 @@
 use gantry_protocol::Digest;
 
 use super::error::ImageError;
+use super::hold::Hold;
 use super::reference::Reference;
 use crate::engine::Platform;
 use crate::registry::Login;
@@ -40,7 +41,7 @@ impl ResolvedImage {
     }
 }
 
-/// An image that was admitted, resolved, and is present on the engine.
+/// An image that was admitted, resolved, and is present on the engine. While this is there, the launcher does not remove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PulledImage {
     pub(super) reference: Reference,
@@ -52,6 +53,7 @@ pub struct PulledImage {
     pub(super) volumes: Vec<String>,
     pub(super) passwd: Option<Vec<u8>>,
     pub(super) group: Option<Vec<u8>>,
+    pub(super) _hold: Option<Hold>,
 }
 
 impl PulledImage {
@@ -140,6 +142,7 @@ impl PulledImage {
             volumes: volumes.iter().map(|volume| (*volume).to_owned()).collect(),
             passwd: None,
             group: None,
+            _hold: None,
         }
     }
 }

@@ -217,6 +217,10 @@ async fn images(means: &Means<'_>, keep: Keep, pressure: Pressure, entries: &[En
         if in_use.contains(image.as_str()) {
             continue;
         }
+        // Until it is forgotten, too: a run that wants it pulls it and notes it again.
+        let Some(_claim) = means.ledger.claim(&image, seconds) else {
+            continue;
+        };
         match means.engine.remove_image(&image).await {
             Ok(()) => {
                 info!(%image, "image that no run has used for long removed");

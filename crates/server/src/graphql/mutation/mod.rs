@@ -23,7 +23,8 @@ use super::registry::blueprints::BlueprintMutation;
 use super::registry::modules::ModuleMutation;
 use super::registry::providers::ProviderMutation;
 
-/// Every change. In groups, since a field is looked for from one part to the next and each takes a frame of the stack.
+// In groups, since a field is looked for from one part to the next and each takes a frame of the stack.
+/// Every change.
 #[derive(MergedObject, Default)]
 pub struct Mutation(OfRuns, OfStacks, OfSettings, OfHosts, RegistryMutation);
 
