@@ -2,10 +2,11 @@
 //!
 //! Takes names of images, gives holds (many at a time) and claims (one, without any hold). Never: both at once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use super::keyed::Keyed;
 
 /// Keeps an image from being removed; clones share it.
 #[derive(Clone, Debug)]
@@ -30,31 +31,20 @@ pub struct Claim {
 
 /// All holds and claims.
 #[derive(Debug, Default)]
-pub(super) struct Holds(Mutex<HashMap<String, Weak<RwLock<()>>>>);
+pub(super) struct Holds(Keyed<RwLock<()>>);
 
 impl Holds {
     /// Waits for the end of a claim.
     pub(super) async fn hold(&self, image: &str) -> Hold {
         Hold {
-            _shared: Arc::new(self.lock(image).read_owned().await),
+            _shared: Arc::new(self.0.of(image).read_owned().await),
         }
     }
 
     /// Nothing where somebody holds the image.
     pub(super) fn claim(&self, image: &str) -> Option<Claim> {
-        let only = self.lock(image).try_write_owned().ok()?;
+        let only = self.0.of(image).try_write_owned().ok()?;
         Some(Claim { _only: only })
-    }
-
-    fn lock(&self, image: &str) -> Arc<RwLock<()>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = locks.get(image).and_then(Weak::upgrade) {
-            return lock;
-        }
-        let lock = Arc::<RwLock<()>>::default();
-        locks.insert(image.to_owned(), Arc::downgrade(&lock));
-        lock
     }
 }
 

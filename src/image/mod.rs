@@ -9,6 +9,7 @@ mod admit;
 mod allowlist;
 mod error;
 mod hold;
+mod keyed;
 mod ledger;
 mod policy;
 mod progress;

@@ -4,7 +4,7 @@
 //! asking its registry, because the run needs the right to it; and never two pulls of one image at a time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gantry_protocol::Digest;
@@ -12,6 +12,7 @@ use gantry_protocol::Digest;
 use super::admit::AdmittedReference;
 use super::error::ImageError;
 use super::hold::Hold;
+use super::keyed::Keyed;
 use super::ledger::Ledger;
 use super::policy::PullPolicy;
 use super::progress::{Progress, megabytes, seconds};
@@ -41,7 +42,7 @@ pub struct Images {
     policy: PullPolicy,
     /// Where pulls are noted, by a launcher that may have to remove them.
     notes: Option<(Ledger, Metrics)>,
-    gates: Mutex<HashMap<String, Weak<Gate>>>,
+    gates: Keyed<Gate>,
     /// `/etc/passwd` and `/etc/group` by image, which can't change under a digest.
     accounts: Mutex<HashMap<String, BTreeMap<String, Vec<u8>>>>,
 }
@@ -63,7 +64,7 @@ impl Images {
             secrets: Secrets::default(),
             policy,
             notes: None,
-            gates: Mutex::default(),
+            gates: Keyed::default(),
             accounts: Mutex::default(),
         }
     }
@@ -171,7 +172,7 @@ impl Images {
     ) -> Result<PulledImage, ImageError> {
         let by_digest = resolved.reference.with_digest(resolved.digest);
         let asked = Instant::now();
-        let gate = self.gate(&by_digest);
+        let gate = self.gates.of(&by_digest);
         let mut last = gate.lock().await;
         let hold = match &self.notes {
             Some((ledger, _)) => Some(ledger.hold(&by_digest).await),
@@ -317,17 +318,6 @@ impl Images {
             }),
             _ => Err(failed(&resolved.reference, login, error)),
         }
-    }
-
-    fn gate(&self, key: &str) -> Arc<Gate> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.retain(|_, gate| gate.strong_count() > 0);
-        if let Some(gate) = gates.get(key).and_then(Weak::upgrade) {
-            return gate;
-        }
-        let gate = Arc::<Gate>::default();
-        gates.insert(key.to_owned(), Arc::downgrade(&gate));
-        gate
     }
 
     /// Called with the image's gate held, so the same files are not read twice at a time.
