@@ -115,19 +115,12 @@ impl PlanKeeper {
         &self,
         row: &PlanRow,
     ) -> Result<Option<(Value, Vec<PlannedChange>)>, PlanKeeperError> {
-        let run = row.run;
-        let Some(plain) = self.open(row).await? else {
-            return Ok(None);
-        };
-        let read = tokio::task::spawn_blocking(move || {
-            let document: Value = serde_json::from_slice(&plain)?;
+        let whole = |plain: &[u8]| {
+            let document: Value = serde_json::from_slice(plain)?;
             let changes = in_value(&document)?;
-            Ok::<_, serde_json::Error>((document, changes))
-        });
-        let read = read
-            .await
-            .expect("invariant: reading a plan does not panic");
-        Ok(Some(read.map_err(|_| PlanKeeperError::Damaged { run })?))
+            Ok((document, changes))
+        };
+        self.read(row, whole).await
     }
 
     /// What a plan would change; nothing where it was withheld.
@@ -138,11 +131,20 @@ impl PlanKeeper {
         &self,
         row: &PlanRow,
     ) -> Result<Option<Vec<PlannedChange>>, PlanKeeperError> {
+        self.read(row, in_document).await
+    }
+
+    /// Opens a plan and reads it, where other requests do not wait for it.
+    async fn read<T: Send + 'static>(
+        &self,
+        row: &PlanRow,
+        read: fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<Option<T>, PlanKeeperError> {
         let run = row.run;
         let Some(plain) = self.open(row).await? else {
             return Ok(None);
         };
-        let read = tokio::task::spawn_blocking(move || in_document(&plain)).await;
+        let read = tokio::task::spawn_blocking(move || read(&plain)).await;
         let read = read.expect("invariant: reading a plan does not panic");
         Ok(Some(read.map_err(|_| PlanKeeperError::Damaged { run })?))
     }

@@ -78,7 +78,7 @@ impl Judge {
             record,
             newest: reviews.last().map(|row| row.id),
         };
-        // Most stacks have none: then no plan is opened for nobody.
+        // Most stacks have none: then no plan is opened.
         if to_ask.is_empty() {
             return Ok(opinion);
         }

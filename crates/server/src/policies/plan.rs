@@ -103,9 +103,9 @@ impl Judge {
             let verdict = unasked(asked, &format!("there is no plan as data: {why}"));
             return Ok((verdict, Vec::new()));
         }
+        let (plan, changes) = self.plans.whole(row).await?.unzip();
         let document = {
             let mut conn = self.store.read().await?;
-            let (plan, changes) = self.plans.whole(row).await?.unzip();
             let of_run = OfRun::with(&mut conn, about.record.clone(), changes).await?;
             let stack = &about.stack;
             let of_stack = OfStack::find(&mut conn, stack).await?;
